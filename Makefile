@@ -1,0 +1,42 @@
+# Every target works from nothing: the environment is made when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: help install demo test lint types check bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	touch $(READY)
+
+install: $(READY)  ## Make the environment in .venv
+
+demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
+	$(BIN)/bellwether demo
+
+test: $(READY) check  ## Lint, check types and layers, run the tests
+	$(BIN)/python -m pytest
+
+check: lint types  ## Static checks only
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)  ## Print the figures in docs/results.md again
+	$(BIN)/python -m benchmarks.bench_features
+	$(BIN)/python -m benchmarks.bench_signal
+
+clean:  ## Remove the environment and everything the demo wrote
+	rm -rf $(VENV) .bellwether

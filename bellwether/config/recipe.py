@@ -1,0 +1,190 @@
+"""A recipe: one YAML file that names everything a signal is made of."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from bellwether.errors import ConfigError, UnknownName
+
+RECIPES = Path(__file__).resolve().parents[2] / "pipelines" / "recipes"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Frozen(BaseModel):
+    """A configuration that cannot change and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Part(Frozen):
+    """An entry of a table, by its name there, with its own options."""
+
+    kind: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Session(Frozen):
+    """The regular trading hours of a market, in its own time zone."""
+
+    timezone: str = "America/New_York"
+    opens: time = time(9, 30)
+    closes: time = time(16, 0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"no time zone {name!r}; use an IANA name such as America/New_York") from error
+        return name
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Session:
+        if self.opens >= self.closes:
+            raise ValueError(f"a session opens ({self.opens}) before it closes ({self.closes})")
+        return self
+
+
+class Universe(Frozen):
+    """The components of an index, the index itself, and where their weights come from."""
+
+    name: str
+    symbols: tuple[str, ...] = Field(min_length=1)
+    index: str
+    weights: Part
+
+    @field_validator("symbols")
+    @classmethod
+    def _unique(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := sorted({s for s in symbols if symbols.count(s) > 1}):
+            raise ValueError(f"symbols listed more than once: {', '.join(twice)}")
+        return symbols
+
+
+class Target(Frozen):
+    """What is predicted: an entry of the target table, its horizon in bars, and what overnight bars mean.
+
+    ``overnight`` says what becomes of a row whose next bar is in another session: ``keep`` predicts across the
+    night like any other hour; ``drop`` leaves such rows out of training and serving answers HOLD there.
+    """
+
+    kind: str = "action_5"
+    horizon: int = Field(default=1, ge=1)
+    overnight: Literal["keep", "drop"] = "keep"
+
+
+class Search(Frozen):
+    """The budget of a sweep. Baselines are always run and are not part of ``trials``."""
+
+    trials: int = Field(default=30, ge=1)
+    time_budget_s: float | None = Field(default=None, gt=0)
+    concurrent: int = Field(default=0, ge=0, description="0: one trial a CPU of the cluster")
+    seed: int = 0
+
+
+class Validation(Frozen):
+    """Purged walk-forward on unique timestamps, with a last segment that selection never sees."""
+
+    folds: int = Field(default=5, ge=2)
+    holdout: float = Field(default=0.2, gt=0.0, lt=0.9)
+    embargo: int = Field(default=1, ge=0, description="bars left out between training and test")
+    first_train: float = Field(default=0.4, gt=0.0, lt=1.0, description="share of the selection span before fold 1")
+
+
+class Gate(Frozen):
+    """What a candidate must show on the untouched segment before it may be promoted.
+
+    The lower end of the interval of (champion's macro-F1 - best baseline's macro-F1) at ``confidence`` must be
+    above ``min_lift``.
+    """
+
+    confidence: float = Field(default=0.99, gt=0.5, lt=1.0)
+    min_lift: float = 0.0
+
+
+class Serving(Frozen):
+    """How the signal is served.
+
+    ``clock`` is what staleness is measured against: ``wall`` for a live desk, ``data`` (the newest closed bar of
+    the universe) for history and simulation. A component older than ``max_age_bars`` intervals is stale.
+    ``thresholds`` are the ``buy`` and ``sell`` below, or ``calibrated`` on the out-of-fold signals of validation.
+    """
+
+    app: str = "index_signal"
+    shards: int = Field(default=2, ge=1)
+    clock: Literal["wall", "data"] = "data"
+    max_age_bars: int = Field(default=1, ge=0)
+    coverage_floor: Share = 0.6
+    thresholds: Literal["fixed", "calibrated"] = "fixed"
+    buy: float = 0.5
+    sell: float = -0.5
+    refresh_s: float = Field(default=2.0, gt=0)
+    timeout_s: float = Field(default=2.0, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Serving:
+        if self.sell >= self.buy:
+            raise ValueError(f"sell ({self.sell}) must be below buy ({self.buy})")
+        return self
+
+
+class Recipe(Frozen):
+    """Everything one signal is made of, from source to serving app."""
+
+    name: str
+    record: Literal["bars"] = "bars"
+    interval: str = Field(default="1h", pattern=r"^\d+(min|h|d)$")
+    session: Session = Session()
+    source: Part
+    universe: Universe
+    features: str = "hourly"
+    target: Target = Target()
+    families: tuple[str, ...] = Field(min_length=1)
+    search: Search = Search()
+    validation: Validation = Validation()
+    gate: Gate = Gate()
+    serving: Serving = Serving()
+
+    @property
+    def kind(self) -> str:
+        """Where the records live in the lake, e.g. ``bars/1h``."""
+        return f"{self.record}/{self.interval}"
+
+    @property
+    def interval_ns(self) -> int:
+        """Length of a bar in nanoseconds."""
+        unit = {"min": 60, "h": 3600, "d": 86400}[self.interval.lstrip("0123456789")]
+        return int(self.interval.rstrip("minhd")) * unit * 1_000_000_000
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe by its name among the bundled ones, or by the path of a YAML file.
+
+    Raises
+    ------
+    UnknownName
+        The name is not bundled and no such file exists.
+    ConfigError
+        The file is not a recipe; the message names each wrong key.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        raise UnknownName("recipe", name, (p.stem for p in RECIPES.glob("*.yaml")))
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigError(f"{path.name} is not a recipe: {_first_problem(error)}") from error
+
+
+def _first_problem(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error).replace("\n", " ")
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())

@@ -1,0 +1,1 @@
+"""From the raw market to model-ready panels. Market data itself lives in the lake."""

@@ -1,0 +1,180 @@
+"""The command line: ``bellwether``.
+
+Exit codes: 0 done, 1 failed, 2 wrong use. Errors are one line; ``--debug`` anywhere adds the traceback.
+Each command imports what it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from bellwether.errors import BellwetherError, ConfigError
+from pipelines.console import errors
+from pipelines.workspace import Workspace
+
+app = typer.Typer(
+    name="bellwether",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RecipeArg = Annotated[str, typer.Argument(help="Name of a bundled recipe, or the path of a YAML file.")]
+LakeOpt = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a directory or a URI.")]
+TrackingOpt = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow tracking store.")]
+AliasOpt = Annotated[str, typer.Option("--alias", help="Staging or Production.")]
+WhyOpt = Annotated[str, typer.Option("--why", help="Reason, kept in the ledger.")]
+UrlOpt = Annotated[str, typer.Option("--url", help="Address of the served app.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """Train predictors for the components of an index, serve them, and compose one signal."""
+    # main() reads the option before Typer does, so that it may stand after the command too.
+
+
+@app.command(epilog="Example: [bold]bellwether ingest index-hourly[/bold]")
+def ingest(recipe: RecipeArg, lake: LakeOpt = None) -> None:
+    """Read the recipe's sources into the lake, and say what was kept, quarantined and missing."""
+    from pipelines import ingest as job
+
+    job.run(Workspace.open(recipe, lake))
+
+
+@app.command(epilog="Example: [bold]bellwether features index-hourly[/bold]")
+def features(recipe: RecipeArg, lake: LakeOpt = None) -> None:
+    """Make the features of every symbol in parallel; what has not changed is not made again."""
+    from cluster.local import local_ray
+
+    from pipelines import features as job
+
+    with local_ray():
+        job.run(Workspace.open(recipe, lake))
+
+
+@app.command(
+    epilog="Examples: [bold]bellwether train index-hourly --trials 40[/bold], "
+    "[bold]bellwether train index-hourly --families logistic,lightgbm[/bold], "
+    "[bold]bellwether train index-hourly --resume 20260102T030405-1a2b[/bold]"
+)
+def train(
+    recipe: RecipeArg,
+    families: Annotated[str | None, typer.Option(help="Only these families, separated by commas.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of configurations to try.")] = None,
+    time_budget: Annotated[float | None, typer.Option(min=1, help="Stop the sweep after so many seconds.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Continue this run instead of starting a new one.")] = None,
+    lake: LakeOpt = None,
+    tracking_uri: TrackingOpt = None,
+) -> None:
+    """Sweep the model families, judge the best against its baselines, and register it."""
+    from pipelines import train as job
+
+    workspace = Workspace.open(recipe, lake, tracking_uri)
+    job.run(job.with_budget(workspace, families, trials, time_budget), resume=resume)
+
+
+@app.command(epilog="Example: [bold]bellwether leaderboard index-hourly[/bold]")
+def leaderboard(recipe: RecipeArg, version: int | None = None, tracking_uri: TrackingOpt = None) -> None:
+    """Show the leaderboard of the newest (or the given) version, and the versions there are."""
+    from pipelines import leaderboard as job
+
+    job.run(Workspace.open(recipe, None, tracking_uri), version)
+
+
+@app.command(epilog="Example: [bold]bellwether promote index-hourly 3 --why 'beats last month'[/bold]")
+def promote(
+    recipe: RecipeArg,
+    version: Annotated[int | None, typer.Argument(help="The newest that passed its gate, if left out.")] = None,
+    alias: AliasOpt = "Production",
+    why: WhyOpt = "passed its gate",
+    tracking_uri: TrackingOpt = None,
+) -> None:
+    """Let a version that passed its gate answer under an alias."""
+    from pipelines import promote as job
+
+    job.promote(Workspace.open(recipe, None, tracking_uri), version, alias, who=getpass.getuser(), why=why)
+
+
+@app.command(epilog="Example: [bold]bellwether rollback index-hourly --why 'drifts'[/bold]")
+def rollback(
+    recipe: RecipeArg, alias: AliasOpt = "Production", why: WhyOpt = "rolled back", tracking_uri: TrackingOpt = None
+) -> None:
+    """Give an alias back to the version that held it before."""
+    from pipelines import promote as job
+
+    job.rollback(Workspace.open(recipe, None, tracking_uri), alias, who=getpass.getuser(), why=why)
+
+
+@app.command(epilog="Example: [bold]bellwether serve index-hourly --port 8000[/bold]")
+def serve(
+    recipe: RecipeArg,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback unless asked otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    alias: AliasOpt = "Production",
+    lake: LakeOpt = None,
+    tracking_uri: TrackingOpt = None,
+) -> None:
+    """Serve the champion until interrupted."""
+    from pipelines import serve as job
+
+    job.run(Workspace.open(recipe, lake, tracking_uri), host=host, port=port, alias=alias)
+
+
+@app.command(epilog="Example: [bold]bellwether signal index-hourly --url http://127.0.0.1:8000[/bold]")
+def signal(recipe: RecipeArg, url: UrlOpt = "http://127.0.0.1:8000") -> None:
+    """Ask the served app for the index signal and show its components."""
+    from pipelines import signal as job
+
+    job.run(Workspace.open(recipe), url)
+
+
+@app.command(epilog="Example: [bold]bellwether score index-hourly-qqq[/bold]")
+def score(
+    recipe: RecipeArg,
+    version: Annotated[int | None, typer.Option(help="The newest version, if left out.")] = None,
+    lake: LakeOpt = None,
+    tracking_uri: TrackingOpt = None,
+) -> None:
+    """Score a version's index signal against what the index did next, over the untouched last segment."""
+    from pipelines import score as job
+
+    job.run(Workspace.open(recipe, lake, tracking_uri), version)
+
+
+@app.command(epilog="Example: [bold]bellwether demo[/bold]")
+def demo(
+    recipe: Annotated[str, typer.Argument(help="Recipe to run from end to end.")] = "index-hourly",
+    lake: LakeOpt = None,
+    tracking_uri: TrackingOpt = None,
+) -> None:
+    """Run everything once: ingest, features, sweep, promotion, deployment, one query; then stop it all."""
+    from pipelines import demo as job
+
+    job.run(Workspace.open(recipe, lake, tracking_uri))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        app(args=[a for a in arguments if a != "--debug"], prog_name="bellwether")
+    except Exception as error:
+        if debug:
+            raise
+        kind = "" if isinstance(error, BellwetherError) else f"{type(error).__name__}: "
+        hint = "" if isinstance(error, BellwetherError) else " (--debug shows where)"
+        text = " ".join(str(error).split())
+        errors.print(f"[red]error:[/red] {escape(kind + text + hint)}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+if __name__ == "__main__":
+    main()

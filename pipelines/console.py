@@ -1,0 +1,34 @@
+"""What a person sees while a job runs: one console, and a bar for anything that takes over a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+console = Console(stderr=False, highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Advance = Callable[[int, int, str], None]
+"""``advance(done, total, label)``; a total of 0 is one that is not known yet."""
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Advance]:
+    """A bar that goes when the work is done; without a terminal nothing is drawn."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(done: int, total: int, label: str = "") -> None:
+            bar.update(task, completed=done, total=total or None, description=f"{title} {label}".strip())
+
+        yield advance

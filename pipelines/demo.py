@@ -1,0 +1,34 @@
+"""Everything once, on the bundled simulated market: ``bellwether demo``."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+
+from pipelines import ingest, promote, signal, train
+from pipelines.console import console
+from pipelines.serve import deployed
+from pipelines.workspace import Workspace
+
+
+def run(workspace: Workspace) -> None:
+    """Ingest, features, sweep, promotion, deployment, one query; then stop what was started."""
+    from cluster.local import local_ray
+
+    ingest.run(workspace)
+    with local_ray():
+        train.prepare(workspace)
+        version = train.sweep_and_register(workspace)
+        promote.promote(workspace, version, "Production", who=getpass.getuser(), why="demo")
+        with deployed(workspace, host="127.0.0.1", port=free_port()) as url:
+            console.print(f"[bold]GET[/bold] {url}/signal/index?universe={workspace.recipe.universe.name}")
+            signal.run(workspace, url)
+    console.print("\ndone: everything that was started is stopped. Next: `bellwether serve index-hourly`")
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

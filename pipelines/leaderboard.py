@@ -1,0 +1,29 @@
+"""Show how the families of a version's sweep ranked, and which versions there are."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from bellwether.errors import NoChampion
+from pipelines.console import console
+from pipelines.workspace import Workspace
+
+
+def run(workspace: Workspace, version: int | None = None) -> None:
+    """Print the leaderboard of ``version`` (the newest, if left out) and the list of versions."""
+    from tune.leaderboard import from_json, render
+
+    name, registry = workspace.recipe.name, workspace.registry
+    versions = sorted(registry.versions(name), key=lambda v: v.version)
+    if not versions:
+        raise NoChampion(f"{name} has no version yet: run `bellwether train {name}`")
+    chosen = versions[-1].version if version is None else version
+    console.print(render(from_json(registry.read(name, chosen, "leaderboard.json"))))
+    table = Table(title=f"{name}: versions")
+    for column in ("version", "family", "macro-F1 on the untouched segment", "gate", "alias", "made"):
+        table.add_column(column)
+    for v in versions:
+        gate = "passed" if v.passed else "refused"
+        made = f"{v.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(str(v.version), v.family, f"{v.macro_f1:.3f}", gate, ", ".join(v.aliases), made)
+    console.print(table)

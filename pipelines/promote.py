@@ -1,0 +1,32 @@
+"""Move an alias forwards or back; every move is in the ledger."""
+
+from __future__ import annotations
+
+from bellwether.errors import NoChampion
+from pipelines.console import console
+from pipelines.workspace import Workspace
+
+
+def promote(workspace: Workspace, version: int | None, alias: str, *, who: str, why: str) -> int:
+    """Give ``alias`` to ``version``, or to the newest that passed its gate."""
+    name = workspace.recipe.name
+    version = newest_passed(workspace) if version is None else version
+    workspace.registry.promote(name, version, alias, who=who, why=why)
+    console.print(f"[bold]promoted[/bold] {name} version {version} to {alias}")
+    return version
+
+
+def rollback(workspace: Workspace, alias: str, *, who: str, why: str) -> int:
+    """Give ``alias`` back to the version that held it before."""
+    version = workspace.registry.rollback(workspace.recipe.name, alias, who=who, why=why)
+    console.print(f"[bold]rolled back[/bold] {workspace.recipe.name} {alias} to version {version}")
+    return version
+
+
+def newest_passed(workspace: Workspace) -> int:
+    """The newest version whose gate passed."""
+    name = workspace.recipe.name
+    passed = [v.version for v in workspace.registry.versions(name) if v.passed]
+    if not passed:
+        raise NoChampion(f"no version of {name} has passed its gate: run `bellwether train {name}`")
+    return max(passed)

@@ -1,0 +1,46 @@
+"""Serve a recipe's champion over HTTP until interrupted: ``bellwether serve RECIPE``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.console import console, progress
+from pipelines.workspace import Workspace
+
+
+def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
+    """Deploy, and stay until Ctrl-C or a termination signal."""
+    from cluster.local import local_ray
+
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with local_ray(), deployed(workspace, host=host, port=port, alias=alias) as url:
+        console.print(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
+        stop.wait()
+
+
+@contextmanager
+def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Production") -> Iterator[str]:
+    """The recipe's app on the running Ray, as its base URL; taken down at the end."""
+    from ray import serve
+
+    from serve_apps import builder
+
+    args = {"recipe": workspace.source, "alias": alias, **_stores(workspace)}
+    build, arguments = builder(workspace.recipe.serving.app)
+    with progress("deploy"):
+        serve.start(http_options={"host": host, "port": port})
+        serve.run(build(arguments(**args)), name=workspace.recipe.name, route_prefix="/")
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        serve.delete(workspace.recipe.name)
+
+
+def _stores(workspace: Workspace) -> dict[str, str]:
+    settings = workspace.settings
+    return {"lake": settings.lake, "tracking_uri": settings.tracking_uri, "ledger": settings.ledger}

@@ -1,0 +1,126 @@
+"""Sweep, judge and register: ``python -m pipelines.train RECIPE``.
+
+The job is complete in itself, so that it can be submitted to a fresh cluster: bars that the lake does not
+hold yet are ingested, and features that are missing or out of date are made.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bellwether.config import Recipe
+from pipelines import features, ingest
+from pipelines.console import console, progress
+from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from data.panel import Panel
+    from tune.champion import Champion
+    from tune.trial import TrialResult
+
+
+def with_budget(workspace: Workspace, families: str | None, trials: int | None, time_budget: float | None) -> Workspace:
+    """The workspace with the recipe's search budget replaced by what is given."""
+    recipe = workspace.recipe
+    search = {"trials": trials, "time_budget_s": time_budget}
+    changes = {
+        "search": recipe.search.model_dump() | {name: value for name, value in search.items() if value is not None},
+        "families": families.split(",") if families else recipe.families,
+    }
+    return replace(workspace, recipe=Recipe.model_validate(recipe.model_dump() | changes))
+
+
+def run(workspace: Workspace, resume: str | None = None) -> int:
+    """Train the recipe from whatever state the lake is in; returns the registered version."""
+    from cluster.local import local_ray
+
+    check_families(workspace.recipe)
+    with local_ray():
+        prepare(workspace)
+        return sweep_and_register(workspace, resume)
+
+
+def check_families(recipe: Recipe) -> None:
+    """Refuse unknown families before anything is started."""
+    from bellwether.models import family
+
+    for name in recipe.families:
+        family(name)
+
+
+def prepare(workspace: Workspace) -> None:
+    """Ingest if the lake has no bars of this recipe yet; make the features that are missing."""
+    present = set(workspace.lake.partitions(workspace.recipe.kind))
+    if not {*workspace.recipe.universe.symbols, workspace.recipe.universe.index} <= present:
+        ingest.run(workspace)
+    features.run(workspace)
+
+
+def sweep_and_register(workspace: Workspace, resume: str | None = None) -> int:
+    """Sweep on the running Ray, judge the best on the untouched segment, register it; returns its version."""
+    from data.panel import load_panel
+    from tune.leaderboard import leaderboard, render, to_json
+
+    panel = load_panel(workspace.recipe, workspace.lake)
+    trials = _sweep(workspace, panel, resume or _new_run(), resume=resume is not None)
+    rows = leaderboard(trials)
+    console.print(render(rows))
+    champion = _crown(workspace, panel, trials)
+    version = workspace.registry.register(
+        workspace.recipe.name,
+        champion.artefact,
+        files={"leaderboard.json": to_json(rows)},
+        metrics={"macro_f1": champion.verdict.champion, "lift": champion.verdict.lift},
+    )
+    _report(workspace, champion, version)
+    return version
+
+
+def _new_run() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _sweep(workspace: Workspace, panel: Panel, run_id: str, *, resume: bool) -> tuple[TrialResult, ...]:
+    from tune.sweep import sweep
+
+    recipe = workspace.recipe
+    console.print(f"[bold]sweep[/bold] {run_id}: {recipe.search.trials} trials of {', '.join(recipe.families)}")
+    with progress("sweep") as advance:
+        return sweep(
+            recipe,
+            panel,
+            storage=workspace.settings.runs,
+            run_id=run_id,
+            resume=resume,
+            progress=lambda done, total, trial: advance(done, total, trial.family if trial else ""),
+        )
+
+
+def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) -> Champion:
+    from data.weights.table import load_weights
+    from tune.champion import crown
+
+    recipe, lake = workspace.recipe, workspace.lake
+    bars = lake.read(recipe.kind, recipe.universe.index, ["ts_event", "close"])
+    index = (bars["ts_event"].cast("int64").to_numpy(), bars["close"].to_numpy())
+    return crown(recipe, panel, trials, weights=load_weights(lake, recipe.universe), index=index)
+
+
+def _report(workspace: Workspace, champion: Champion, version: int) -> None:
+    verdict, name = champion.verdict, workspace.recipe.name
+    if verdict.passed:
+        workspace.registry.promote(name, version, "Staging", who=getpass.getuser(), why="passed its gate")
+    colour, word = ("green", "passed") if verdict.passed else ("yellow", "refused")
+    console.print(f"[bold]gate[/bold] [{colour}]{word}[/{colour}]: {verdict.reason}")
+    console.print(f"[bold]registered[/bold] {name} version {version}" + (", now Staging" if verdict.passed else ""))
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["train", *sys.argv[1:]])

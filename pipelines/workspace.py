@@ -1,0 +1,50 @@
+"""A recipe together with the installation it runs in: what every job is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bellwether.config import Recipe, Settings, load_recipe
+
+if TYPE_CHECKING:
+    from data.lake import Lake
+
+    from bellwether.registry import Registry
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A recipe, the settings, and the lake and registry they lead to (opened when first used).
+
+    ``source`` is where the recipe was read from, as a process that starts elsewhere can find it: a bundled name
+    or an absolute path.
+    """
+
+    recipe: Recipe
+    settings: Settings
+    source: str
+
+    @classmethod
+    def open(cls, recipe: str, lake: str | None = None, tracking_uri: str | None = None) -> Workspace:
+        """Read the recipe by name or path; what is given here wins over ``BELLWETHER_*``."""
+        given = {"lake": lake, "tracking_uri": tracking_uri}
+        settings = Settings(**{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
+        source = str(Path(recipe).absolute()) if recipe.endswith((".yaml", ".yml")) else recipe
+        return cls(load_recipe(recipe), settings, source)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Where the records live."""
+        from data.lake import Lake
+
+        return Lake(self.settings.lake)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Where the champions live."""
+        from bellwether.registry import Ledger, Registry
+
+        return Registry(self.settings.tracking_uri, Ledger(self.settings.ledger))
