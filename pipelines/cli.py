@@ -43,16 +43,16 @@ def options(
 @app.command(epilog="Example: [bold]bellwether ingest index-hourly[/bold]")
 def ingest(recipe: RecipeArg, lake: LakeOpt = None) -> None:
     """Read the recipe's sources into the lake, and say what was kept, quarantined and missing."""
+    workspace = Workspace.open(recipe, lake)
     from pipelines import ingest as job
 
-    job.run(Workspace.open(recipe, lake))
+    job.run(workspace)
 
 
 @app.command(epilog="Example: [bold]bellwether features index-hourly[/bold]")
 def features(recipe: RecipeArg, lake: LakeOpt = None) -> None:
     """Make the features of every symbol in parallel; what has not changed is not made again."""
     from cluster.local import local_ray
-
     from pipelines import features as job
 
     with local_ray():
@@ -74,18 +74,19 @@ def train(
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Sweep the model families, judge the best against its baselines, and register it."""
+    workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import train as job
 
-    workspace = Workspace.open(recipe, lake, tracking_uri)
     job.run(job.with_budget(workspace, families, trials, time_budget), resume=resume)
 
 
 @app.command(epilog="Example: [bold]bellwether leaderboard index-hourly[/bold]")
 def leaderboard(recipe: RecipeArg, version: int | None = None, tracking_uri: TrackingOpt = None) -> None:
     """Show the leaderboard of the newest (or the given) version, and the versions there are."""
+    workspace = Workspace.open(recipe, None, tracking_uri)
     from pipelines import leaderboard as job
 
-    job.run(Workspace.open(recipe, None, tracking_uri), version)
+    job.run(workspace, version)
 
 
 @app.command(epilog="Example: [bold]bellwether promote index-hourly 3 --why 'beats last month'[/bold]")
@@ -97,9 +98,10 @@ def promote(
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Let a version that passed its gate answer under an alias."""
+    workspace = Workspace.open(recipe, None, tracking_uri)
     from pipelines import promote as job
 
-    job.promote(Workspace.open(recipe, None, tracking_uri), version, alias, who=getpass.getuser(), why=why)
+    job.promote(workspace, version, alias, who=getpass.getuser(), why=why)
 
 
 @app.command(epilog="Example: [bold]bellwether rollback index-hourly --why 'drifts'[/bold]")
@@ -107,9 +109,10 @@ def rollback(
     recipe: RecipeArg, alias: AliasOpt = "Production", why: WhyOpt = "rolled back", tracking_uri: TrackingOpt = None
 ) -> None:
     """Give an alias back to the version that held it before."""
+    workspace = Workspace.open(recipe, None, tracking_uri)
     from pipelines import promote as job
 
-    job.rollback(Workspace.open(recipe, None, tracking_uri), alias, who=getpass.getuser(), why=why)
+    job.rollback(workspace, alias, who=getpass.getuser(), why=why)
 
 
 @app.command(epilog="Example: [bold]bellwether serve index-hourly --port 8000[/bold]")
@@ -122,17 +125,19 @@ def serve(
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Serve the champion until interrupted."""
+    workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import serve as job
 
-    job.run(Workspace.open(recipe, lake, tracking_uri), host=host, port=port, alias=alias)
+    job.run(workspace, host=host, port=port, alias=alias)
 
 
 @app.command(epilog="Example: [bold]bellwether signal index-hourly --url http://127.0.0.1:8000[/bold]")
 def signal(recipe: RecipeArg, url: UrlOpt = "http://127.0.0.1:8000") -> None:
     """Ask the served app for the index signal and show its components."""
+    workspace = Workspace.open(recipe)
     from pipelines import signal as job
 
-    job.run(Workspace.open(recipe), url)
+    job.run(workspace, url)
 
 
 @app.command(epilog="Example: [bold]bellwether score index-hourly-qqq[/bold]")
@@ -143,9 +148,10 @@ def score(
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Score a version's index signal against what the index did next, over the untouched last segment."""
+    workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import score as job
 
-    job.run(Workspace.open(recipe, lake, tracking_uri), version)
+    job.run(workspace, version)
 
 
 @app.command(epilog="Example: [bold]bellwether demo[/bold]")
@@ -155,9 +161,10 @@ def demo(
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Run everything once: ingest, features, sweep, promotion, deployment, one query; then stop it all."""
+    workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import demo as job
 
-    job.run(Workspace.open(recipe, lake, tracking_uri))
+    job.run(workspace)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from data.features_job import FeaturesReport, build_features
-
 from pipelines.console import console, progress
 from pipelines.workspace import Workspace
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from data.ingest import IngestReport, ingest
 from rich.markup import escape
 
+from data.ingest import IngestReport, ingest
 from pipelines.console import console, progress
 from pipelines.workspace import Workspace
 

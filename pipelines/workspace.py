@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from bellwether.config import Recipe, Settings, load_recipe
 
 if TYPE_CHECKING:
-    from data.lake import Lake
-
     from bellwether.registry import Registry
+    from data.lake import Lake
 
 
 @dataclass(frozen=True)

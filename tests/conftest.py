@@ -42,3 +42,12 @@ def ray_cluster() -> Iterator[None]:
     yield
     ray.shutdown()
     shutil.rmtree(temp, ignore_errors=True)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh installation: lake, registry, runs and ledger below a temporary directory."""
+    for name in [n for n in os.environ if n.startswith("BELLWETHER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BELLWETHER_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -1,0 +1,1 @@
+"""How predictions are judged: walk-forward splits, scores, bootstrap intervals and the promotion gate."""

@@ -1,0 +1,31 @@
+"""Targets, by kind. A new one is a file here and a line in the table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from bellwether.errors import UnknownName
+from data.targets.base import TargetKind
+
+TARGETS: dict[str, tuple[str, str]] = {
+    "action_5": ("data.targets.action", "ACTION_5"),
+}
+"""Where each target is: module and name in it, imported when first asked for."""
+
+
+def target_kind(kind: str) -> TargetKind:
+    """Return the target called ``kind`` in the table.
+
+    Raises
+    ------
+    UnknownName
+        The table has no such entry; the message lists those it has.
+
+    >>> target_kind("action_5").classes
+    ('strong_sell', 'sell', 'hold', 'buy', 'strong_buy')
+    """
+    if kind not in TARGETS:
+        raise UnknownName("target", kind, TARGETS)
+    module, attribute = TARGETS[kind]
+    found: TargetKind = getattr(import_module(module), attribute)
+    return found

@@ -1,0 +1,108 @@
+"""Scores of predictions. Classification works on confusion counts, so that scores of resamples are sums."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from bellwether.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def confusion(y: Ints, predicted: Ints, n_classes: int) -> Ints:
+    """Counts of (true class, predicted class), shape (n_classes, n_classes).
+
+    Raises
+    ------
+    DataError
+        There are no rows, the lengths differ, or a class lies outside ``0 … n_classes - 1``.
+
+    Examples
+    --------
+    >>> confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+    [[1, 0], [1, 1]]
+    """
+    return grouped_confusion(np.zeros(len(y), np.int64), y, predicted, n_classes).sum(axis=0)
+
+
+def grouped_confusion(ts: Ints, y: Ints, predicted: Ints, n_classes: int) -> Ints:
+    """Confusion counts of each unique timestamp in time order, shape (timestamps, n_classes, n_classes).
+
+    What a bootstrap over timestamps resamples: the confusion of a resample is a sum of these.
+    """
+    if not len(ts) == len(y) == len(predicted):
+        raise DataError(f"{len(y)} labels, {len(predicted)} predictions and {len(ts)} timestamps: give one each a row")
+    if not len(y):
+        raise DataError("no rows to score")
+    for what, classes in (("label", y), ("prediction", predicted)):
+        if classes.min() < 0 or classes.max() >= n_classes:
+            raise DataError(f"{what} {classes.min()} … {classes.max()} lies outside the {n_classes} classes")
+    times, place = np.unique(ts, return_inverse=True)
+    cell = (place * n_classes + y) * n_classes + predicted
+    counts = np.bincount(cell, minlength=len(times) * n_classes**2)
+    return counts.reshape(len(times), n_classes, n_classes).astype(np.int64)
+
+
+def f1_of(counts: NDArray[np.number]) -> Floats:
+    """Macro-F1 of confusion counts of shape (…, classes, classes), one figure for each leading index.
+
+    The mean over all classes of 2·TP / (2·TP + FP + FN); a class that is neither there nor predicted scores 0, as
+    scikit-learn's ``f1_score(labels=all, average="macro", zero_division=0)`` does.
+    """
+    hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    both = counts.sum(axis=-1) + counts.sum(axis=-2)  # 2·TP + FP + FN
+    return np.asarray(np.mean(2.0 * hits / np.maximum(both, 1), axis=-1), np.float64)
+
+
+def macro_f1(y: Ints, predicted: Ints, n_classes: int) -> float:
+    """Unweighted mean of the F1 of all classes (see `f1_of`).
+
+    >>> round(macro_f1(np.array([0, 1, 1]), np.array([0, 0, 1]), 2), 4)
+    0.6667
+    """
+    return float(f1_of(confusion(y, predicted, n_classes)))
+
+
+def accuracy(y: Ints, predicted: Ints) -> float:
+    """Share of rows whose class is predicted.
+
+    >>> accuracy(np.array([0, 1]), np.array([0, 0]))
+    0.5
+    """
+    if not len(y) or len(y) != len(predicted):
+        raise DataError(f"{len(y)} labels and {len(predicted)} predictions: give as many of each, at least one")
+    return float(np.mean(y == predicted))
+
+
+def information_coefficient(signal: Floats, realised: Floats, *, rank: bool = False) -> float:
+    """Correlation of a signal with what followed: Pearson's, or Spearman's with ``rank``.
+
+    Pairs with a NaN are left out. NaN where fewer than two pairs remain or either side is constant.
+    Source: Grinold and Kahn, *Active Portfolio Management* (2000), ch. 6.
+
+    >>> round(information_coefficient(np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 4.0, 6.5, 9.0])), 3)
+    0.998
+    """
+    known = np.isfinite(signal) & np.isfinite(realised)
+    a, b = signal[known], realised[known]
+    if len(a) < 2 or np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
+        return math.nan
+    if rank:
+        a, b = rankdata(a), rankdata(b)
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def hit_rate(signal: Floats, realised: Floats) -> float:
+    """Share of pairs with the same sign, among those where both are known and neither is zero; NaN if there are none.
+
+    >>> hit_rate(np.array([1.0, -1.0, 0.0, np.nan]), np.array([0.2, 0.1, 0.3, 0.1]))
+    0.5
+    """
+    product = signal * realised
+    calls = product[np.isfinite(product) & (product != 0.0)]
+    return float(np.mean(calls > 0.0)) if len(calls) else math.nan

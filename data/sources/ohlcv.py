@@ -1,0 +1,142 @@
+"""OHLCV bars from CSV and Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import Field, field_validator, model_validator
+
+from bellwether.config.recipe import Frozen, Session
+from bellwether.errors import DataError
+from data.arrow import Column
+from data.records import TIME
+from data.sources.base import RAW, Source, SourceContext
+from data.sources.files import batches, find, names_of, numbers, stem, text
+from data.sources.times import bar_closes, to_utc
+
+Name = Literal["symbol", "time", "open", "high", "low", "close", "volume"]
+NAMES: tuple[Name, ...] = ("symbol", "time", "open", "high", "low", "close", "volume")
+
+
+class OhlcvOptions(Frozen):
+    """What a recipe says about its files of bars.
+
+    Parameters
+    ----------
+    path, paths : str, or tuple of str
+        One of the two: a file, a glob or a folder (its CSV and Parquet files), or several, all of the same form.
+    columns : mapping
+        The file's name of each of ours (symbol, time, open, high, low, close, volume) where it has another. A file
+        without a symbol column holds one symbol and is named after it.
+    timezone : str, optional
+        IANA zone of times that name none; then it must be said. Times that name one need none.
+    stamped : "start" or "close"
+        Which end of the bar its time is. It must be said: a bar read as closed when it only began shows the future.
+        Bars stamped with their start close an interval later, or with the session, whichever comes first. On a
+        day that closes early the last bar is stamped with the regular close: no earlier than it was known.
+    ignore : tuple of str
+        Columns to leave unread. Any other column that is not ours is an error.
+    volume : "required" or "absent"
+        Whether a missing volume is a fault (its row goes to quarantine), or the market reports none and it is 0.
+    """
+
+    path: str = ""
+    paths: str | tuple[str, ...] = ()
+    columns: dict[Name, str] = Field(default_factory=dict)
+    timezone: str | None = None
+    stamped: Literal["start", "close"]
+    ignore: tuple[str, ...] = ()
+    volume: Literal["required", "absent"] = "required"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else Session(timezone=name).timezone
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> OhlcvOptions:
+        if bool(self.path) == bool(self.paths):
+            raise ValueError("give either `path` or `paths`")
+        return self
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Every path, glob and folder given."""
+        given = self.path or self.paths
+        return (given,) if isinstance(given, str) else given
+
+
+def read(options: OhlcvOptions, context: SourceContext) -> Iterator[pa.Table]:
+    """Yield the bars of every file, a batch of rows at a time.
+
+    Raises
+    ------
+    ConfigError
+        Times name no zone, or another than ``timezone``.
+    DataError
+        No file matches, one cannot be read, or has other columns than expected.
+    EmptySource
+        A file has no records.
+    """
+    for path in find(context.root, options.patterns):
+        columns = _columns(options, path)
+        row = 1
+        for batch in batches(path, list(dict.fromkeys(columns.values()))):
+            yield _raw(batch, columns, row, path, options, context)
+            row += batch.num_rows
+
+
+def _columns(options: OhlcvOptions, path: Path) -> dict[Name, str]:
+    """Return the file's name of each of our columns that it has."""
+    present = names_of(path)
+    wanted: dict[Name, str] = {name: options.columns.get(name, name) for name in NAMES}
+    may_lack = {n for n in ("symbol", "volume") if n not in options.columns}
+    if options.volume == "required":
+        may_lack.discard("volume")
+    lacking = [c for n, c in wanted.items() if c not in present and n not in may_lack]
+    unknown = [c for c in present if c not in wanted.values() and c not in options.ignore]
+    problems = {"lacks": lacking, "has unknown columns": unknown}
+    if wrong := " and ".join(f"{what} {_listed(which)}" for what, which in problems.items() if which):
+        raise DataError(
+            f"{path.name} {wrong}; all its columns: {_listed(present)}. "
+            "Say the file's names in `columns`, and list what is not needed in `ignore`"
+        )
+    return {name: column for name, column in wanted.items() if column in present}
+
+
+def _raw(
+    batch: pa.RecordBatch,
+    columns: dict[Name, str],
+    row: int,
+    path: Path,
+    options: OhlcvOptions,
+    context: SourceContext,
+) -> pa.Table:
+    n = batch.num_rows
+    found = {name: batch.column(column) for name, column in columns.items()}
+    symbol = text(found["symbol"]) if "symbol" in found else pa.repeat(stem(path), n)
+    values: dict[str, Column] = {name: numbers(found[name]) for name in NAMES[2:] if name in found}
+    if options.volume == "absent":
+        values["volume"] = values.get("volume", pa.nulls(n, pa.float64())).fill_null(0.0)
+    times = to_utc(found["time"], options.timezone, f"column {columns['time']!r} of {path.name}")
+    arrays: dict[str, Column] = {"symbol": symbol, "ts_event": _closes(times, options, context), **values}
+    arrays |= {"source": pa.repeat(path.name, n), "row": pa.array(range(row, row + n), pa.int64())}
+    return pa.table([arrays[name] for name in RAW.names], schema=RAW)
+
+
+def _closes(times: Column, options: OhlcvOptions, context: SourceContext) -> Column:
+    if options.stamped == "close":
+        return times
+    starts = times.cast(pa.int64()).fill_null(0).to_numpy()
+    closes = bar_closes(starts, context.session, context.interval_ns)
+    return pa.array(closes, pa.int64(), mask=times.is_null().to_numpy(zero_copy_only=False)).cast(TIME)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+OHLCV = Source(kind="ohlcv", options=OhlcvOptions, read=read)

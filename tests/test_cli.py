@@ -1,0 +1,61 @@
+"""The command line: help for everything, one-line errors, and exit codes that scripts can trust."""
+
+from __future__ import annotations
+
+import pytest
+
+from bellwether.errors import DataError
+from pipelines import cli
+
+COMMANDS = (
+    *("ingest", "features", "train", "leaderboard", "promote", "rollback"),
+    *("serve", "signal", "score", "demo"),
+)
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(arguments))
+    return int(stop.value.code or 0)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    assert run(command, "--help") == 0
+    assert f"bellwether {command}" in capsys.readouterr().out.split("Example")[1]
+
+
+def test_the_list_of_commands_is_complete():
+    assert sorted(c.callback.__name__ for c in cli.app.registered_commands) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("train",), ("train", "index-hourly", "--trials", "0"), ("train", "no-such-recipe")],
+)
+def test_wrong_use_exits_with_2(arguments, home):
+    assert run(*arguments) == 2
+
+
+def test_a_failure_is_one_line_and_exits_with_1(home, monkeypatch, capsys):
+    def fail(*_):
+        raise DataError("the source\nis broken")
+
+    monkeypatch.setattr(cli.Workspace, "open", fail)
+    assert run("ingest", "index-hourly") == 1
+    assert capsys.readouterr().err == "error: the source is broken\n"
+
+
+def test_debug_shows_where(home):
+    with pytest.raises(Exception, match="no recipe"):
+        cli.main(["train", "no-such-recipe", "--debug"])
+
+
+def test_nothing_to_show_says_what_to_do(home, capsys):
+    assert run("leaderboard", "index-hourly") == 1
+    assert "bellwether train index-hourly" in capsys.readouterr().err
+
+
+def test_no_server_says_what_to_do(home, capsys):
+    assert run("signal", "index-hourly", "--url", "http://127.0.0.1:9") == 1
+    assert "bellwether serve" in capsys.readouterr().err

@@ -1,0 +1,193 @@
+"""What every feature set promises, run on the whole table; and what the hash and the cache of its code promise."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bellwether.errors import DataError, UnknownName
+from data.features import FEATURE_SETS, feature_set
+from data.features.base import FeatureSet, Floats
+from data.features.basket import basket
+
+ROWS = 420
+
+
+def hourly_rows(seed: int) -> Floats:
+    """Seven bars a session, gaps overnight, idle first bars, a basket that is sometimes unknown early on."""
+    rng = np.random.default_rng(seed)
+    at = np.arange(ROWS)
+    close = 150 * np.exp(np.cumsum(rng.normal(0, 0.01, ROWS)))
+    opens = np.roll(close, 1) * np.exp(rng.normal(0, 0.004, ROWS))
+    high = np.maximum(opens, close) * (1 + np.abs(rng.normal(0, 0.003, ROWS)))
+    low = np.minimum(opens, close) * (1 - np.abs(rng.normal(0, 0.003, ROWS)))
+    volume = np.where(at % 7 == 0, 0, rng.integers(0, 10_000_000, ROWS))
+    both = np.column_stack([rng.normal(0, 0.008, ROWS), np.abs(rng.normal(0.008, 0.001, ROWS))])
+    both[:20] = np.nan
+    return np.column_stack([opens, high, low, close, volume, at // 7, 10 + at % 7, (1 + at % 7) / 7, both])
+
+
+def basket_rows(seed: int) -> Floats:
+    """Three components that miss bars (never all at once); weights from row 90 on, the third has none."""
+    rng = np.random.default_rng(seed)
+    closes = 150 * np.exp(np.cumsum(rng.normal(0, 0.01, (ROWS, 3)), axis=0))
+    closes[:, 1:][rng.random((ROWS, 2)) < 0.2] = np.nan
+    weights = np.tile([0.08, 0.02, np.nan], (ROWS, 1))
+    weights[:90] = np.nan
+    return np.column_stack([closes, weights])
+
+
+INPUTS: dict[str, Callable[[int], Floats]] = {"hourly": hourly_rows, "basket_3": basket_rows}
+SETS = [*map(feature_set, FEATURE_SETS), basket(3)]
+every_set = pytest.mark.parametrize("fs", SETS, ids=lambda fs: fs.name)
+
+
+def rows_of(fs: FeatureSet, seed: int = 7) -> Floats:
+    assert fs.name in INPUTS, f"add realistic rows of {fs.name} to INPUTS"
+    return INPUTS[fs.name](seed)
+
+
+@every_set
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_chunks_and_single_rows_equal_history_bit_for_bit(fs: FeatureSet, size: int) -> None:
+    x, state = rows_of(fs), fs.start()
+    pieces = [fs.scan(x[i : i + size], state) for i in range(0, len(x), size)]
+    np.testing.assert_array_equal(np.concatenate(pieces), fs.scan(x, fs.start()))
+
+
+@every_set
+@given(cuts=st.lists(st.integers(0, ROWS), max_size=6), seed=st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_history_may_be_cut_anywhere(fs: FeatureSet, cuts: list[int], seed: int) -> None:
+    x, state = rows_of(fs, seed), fs.start()
+    pieces = [fs.scan(piece, state) for piece in np.split(x, sorted(cuts))]
+    np.testing.assert_array_equal(np.concatenate(pieces), fs.scan(x, fs.start()))
+
+
+@every_set
+@pytest.mark.parametrize("now", [0, 19, 160, 200, ROWS - 2])
+def test_the_future_cannot_change_the_past(fs: FeatureSet, now: int) -> None:
+    x = rows_of(fs)
+    shocked = x.copy()
+    shocked[now + 1 :] = 3 * rows_of(fs, seed=8)[now + 1 :]
+    before, after = fs.scan(x, fs.start()), fs.scan(shocked, fs.start())
+    np.testing.assert_array_equal(before[: now + 1], after[: now + 1])
+    assert now + 1 < fs.warmup or not np.array_equal(before[now + 1 :], after[now + 1 :])
+
+
+@every_set
+def test_warmup_is_as_declared(fs: FeatureSet) -> None:
+    missing = np.isnan(fs.scan(rows_of(fs), fs.start()))
+    assert missing[: fs.warmup].all()
+    assert not missing[fs.warmup :].any()
+
+
+@every_set
+def test_symbols_share_a_call_and_nothing_else(fs: FeatureSet) -> None:
+    a, b = rows_of(fs, seed=1), rows_of(fs, seed=2)
+    order = np.random.default_rng(3).permutation(np.repeat([0, 1], ROWS))
+    mixed = np.empty((2 * ROWS, len(fs.inputs)))
+    mixed[order == 0], mixed[order == 1] = a, b
+    out = fs.scan(mixed, fs.start(2), order)
+    np.testing.assert_array_equal(out[order == 0], fs.scan(a, fs.start()))
+    np.testing.assert_array_equal(out[order == 1], fs.scan(b, fs.start()))
+
+
+@every_set
+def test_state_survives_a_restart(fs: FeatureSet, tmp_path: Path) -> None:
+    x, state = rows_of(fs), fs.start()
+    fs.scan(x[:250], state)
+    np.save(tmp_path / "state.npy", state, allow_pickle=False)
+    restored = np.load(tmp_path / "state.npy", allow_pickle=False)
+    np.testing.assert_array_equal(fs.scan(x[250:], restored), fs.scan(x, fs.start())[250:])
+
+
+@every_set
+def test_names_are_unique_and_the_definition_is_stable(fs: FeatureSet) -> None:
+    assert len(set(fs.outputs)) == len(fs.outputs)
+    assert len(set(fs.inputs)) == len(fs.inputs)
+    assert fs.definition == FeatureSet(**{f: getattr(fs, f) for f in fs.__dataclass_fields__}).definition
+
+
+@every_set
+@pytest.mark.parametrize("change", [{"warmup": 1}, {"outputs": ("other",)}, {"name": "other"}])
+def test_another_definition_has_another_hash(fs: FeatureSet, change: dict[str, object]) -> None:
+    fields = {f: getattr(fs, f) for f in fs.__dataclass_fields__}
+    assert FeatureSet(**(fields | change)).definition != fs.definition
+
+
+@every_set
+def test_arrays_of_the_wrong_shape_are_refused(fs: FeatureSet) -> None:
+    x = rows_of(fs)
+    with pytest.raises(DataError, match=r"takes x \(n, "):
+        fs.scan(x[:, :-1], fs.start())
+    with pytest.raises(DataError, match=r"takes x \(n, "):
+        fs.scan(x, fs.start(), who=np.zeros(3, np.int64))
+
+
+@every_set
+def test_the_caller_may_own_the_output(fs: FeatureSet) -> None:
+    x = rows_of(fs)
+    out = np.empty((ROWS, len(fs.outputs)))
+    assert fs.scan(x, fs.start(), out=out) is out
+    np.testing.assert_array_equal(out, fs.scan(x, fs.start()))
+
+
+def test_an_unknown_set_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match="no feature set 'hurly'; known: hourly"):
+        feature_set("hurly")
+
+
+KERNEL = """
+from data.features.compiled import compiled
+from {package}.helper import STEP, helper
+
+@compiled
+def kernel(x):
+    return helper(x) + STEP
+"""
+HELPER = """
+from data.features.compiled import compiled
+
+STEP = {step}
+
+@compiled
+def helper(x):
+    return x * {factor}
+"""
+
+
+@pytest.mark.parametrize(("change", "expected"), [({"factor": 30.0}, 31.0), ({"step": 100}, 102.0)])
+def test_a_changed_helper_or_constant_changes_code_and_hash(
+    change: dict[str, float], expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"probe_{'_'.join(change)}"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    folder = tmp_path / package
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "kernel.py").write_text(KERNEL.format(package=package))
+
+    def build(**values: float) -> tuple[float, str]:
+        (folder / "helper.py").write_text(HELPER.format(**({"factor": 2.0, "step": 1} | values)))
+        for name in [m for m in sys.modules if m.startswith(package)]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        kernel = importlib.import_module(f"{package}.kernel").kernel
+        fs = FeatureSet(name="probe", inputs=(), outputs=(), warmup=0, state=np.dtype([("rows", "i8")]), kernel=kernel)
+        return kernel(1.0), fs.definition
+
+    first, definition = build()
+    assert first == 3.0
+    assert build() == (3.0, definition)
+    value, changed = build(**change)
+    assert value == expected
+    assert changed != definition

@@ -1,0 +1,85 @@
+"""Scores agree with scikit-learn and SciPy; what is undefined is NaN or refused, never a quiet number."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from bellwether.errors import DataError
+from bellwether.validation.metrics import (
+    accuracy,
+    confusion,
+    f1_of,
+    grouped_confusion,
+    hit_rate,
+    information_coefficient,
+    macro_f1,
+)
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
+
+
+@given(pairs)
+def test_classification_scores_equal_scikit_learn(rows):
+    y, predicted = np.array(rows, np.int64).T
+    labels = list(range(5))
+    expected = f1_score(y, predicted, labels=labels, average="macro", zero_division=0)
+    assert macro_f1(y, predicted, 5) == pytest.approx(expected, abs=1e-12)
+    assert accuracy(y, predicted) == pytest.approx(accuracy_score(y, predicted))
+    np.testing.assert_array_equal(confusion(y, predicted, 5), confusion_matrix(y, predicted, labels=labels))
+
+
+@given(pairs, st.integers(1, 7))
+def test_counts_of_timestamps_add_up_to_the_whole(rows, n_times):
+    y, predicted = np.array(rows, np.int64).T
+    ts = np.arange(len(y)) % n_times * 10
+    groups = grouped_confusion(ts, y, predicted, 5)
+    assert len(groups) == len(np.unique(ts))
+    np.testing.assert_array_equal(groups.sum(axis=0), confusion(y, predicted, 5))
+    np.testing.assert_array_equal(groups[0], confusion(y[ts == 0], predicted[ts == 0], 5))
+
+
+def test_f1_of_many_tables_at_once():
+    tables = np.random.default_rng(0).integers(0, 9, (4, 3, 5, 5))
+    one_by_one = [[float(f1_of(t)) for t in row] for row in tables]
+    np.testing.assert_allclose(f1_of(tables), one_by_one)
+
+
+@pytest.mark.parametrize("rank", [False, True])
+def test_information_coefficient_equals_scipy_on_known_pairs(rank):
+    rng = np.random.default_rng(4)
+    signal = rng.integers(-2, 3, 200).astype(float)
+    realised = 0.2 * signal + rng.normal(size=200)
+    oracle = (spearmanr if rank else pearsonr)(signal, realised)[0]
+    assert information_coefficient(signal, realised, rank=rank) == pytest.approx(oracle)
+    holes = np.concatenate([signal, [np.nan, 1.0]]), np.concatenate([realised, [1.0, np.nan]])
+    assert information_coefficient(*holes, rank=rank) == pytest.approx(oracle)
+
+
+def test_a_constant_signal_has_no_information_coefficient():
+    assert math.isnan(information_coefficient(np.ones(9), np.arange(9.0)))
+    assert math.isnan(information_coefficient(np.array([1.0, np.nan]), np.array([1.0, 2.0])))
+
+
+def test_hit_rate_counts_calls_only():
+    signal = np.array([0.5, -0.5, 0.0, 1.0, np.nan])
+    assert hit_rate(signal, np.array([0.1, -0.1, 0.1, -0.1, 0.1])) == pytest.approx(2 / 3)
+    assert math.isnan(hit_rate(np.zeros(3), np.ones(3)))
+
+
+def test_what_cannot_be_scored_is_refused():
+    none = np.zeros(0, np.int64)
+    with pytest.raises(DataError, match="no rows"):
+        macro_f1(none, none, 5)
+    with pytest.raises(DataError, match="prediction 0 … 5 lies outside the 5 classes"):
+        macro_f1(np.array([0, 1]), np.array([0, 5]), 5)
+    with pytest.raises(DataError, match="2 labels, 1 predictions"):
+        confusion(np.array([0, 1]), np.array([0]), 5)
+    with pytest.raises(DataError, match="at least one"):
+        accuracy(none, none)

@@ -1,0 +1,71 @@
+"""A recipe is read whole, refuses what it does not know, and says which key is wrong."""
+
+import pytest
+import yaml
+
+from bellwether.config import load_recipe
+from bellwether.config.recipe import RECIPES
+from bellwether.errors import ConfigError, UnknownName
+
+BUNDLED = sorted(p.stem for p in RECIPES.glob("*.yaml"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(**changes):
+        recipe = yaml.safe_load((RECIPES / "index-hourly.yaml").read_text(encoding="utf-8")) | changes
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_bundled_recipe_is_valid_and_named_after_its_file(name):
+    assert load_recipe(name).name == name
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(UnknownName, match="no recipe 'index-daily'; known: index-hourly"):
+        load_recipe("index-daily")
+
+
+def test_a_file_is_a_recipe_too(write):
+    assert load_recipe(write(name="mine")).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"famlies": []}, "famlies: Extra inputs"),
+        ({"interval": "one hour"}, "interval: String should match"),
+        ({"session": {"timezone": "New York"}}, "no time zone 'New York'"),
+        ({"session": {"opens": "16:00", "closes": "09:30"}}, "opens .* before it closes"),
+        ({"validation": {"holdout": 1.5}}, "validation.holdout"),
+        ({"serving": {"buy": -1, "sell": 1}}, r"sell \(1.0\) must be below buy \(-1.0\)"),
+        ({"families": []}, "families"),
+        ({"target": {"overnight": "sometimes"}}, "target.overnight"),
+    ],
+)
+def test_a_wrong_key_is_named(write, change, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(write(**change))
+
+
+def test_a_symbol_listed_twice_is_named(write):
+    universe = load_recipe("index-hourly").universe.model_dump() | {"symbols": ["A", "B", "A"]}
+    with pytest.raises(ConfigError, match="more than once: A"):
+        load_recipe(write(universe=universe))
+
+
+def test_a_file_that_is_no_yaml_is_said_so(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: [", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"broken\.yaml is not a recipe"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize(("interval", "minutes"), [("1h", 60), ("5min", 5), ("1d", 1440)])
+def test_interval_in_nanoseconds(write, interval, minutes):
+    assert load_recipe(write(interval=interval)).interval_ns == minutes * 60 * 1_000_000_000

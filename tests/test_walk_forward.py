@@ -1,0 +1,128 @@
+"""Walk-forward validation: nothing that is trained on knows anything of what it is tested on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bellwether.config.recipe import Validation
+from bellwether.errors import ConfigError, DataError
+from bellwether.validation.walk_forward import Split, split
+
+Ints = NDArray[np.int64]
+
+
+@st.composite
+def panels(draw: st.DrawFn) -> tuple[Ints, Ints, Validation]:
+    """A pooled panel with uneven spacing, missing components and outcomes of different lengths."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_times, horizon = draw(st.integers(60, 160)), draw(st.integers(1, 4))
+    times = np.cumsum(rng.integers(1, 50, n_times + horizon))
+    rows = [(at, times[i + rng.integers(1, horizon + 1)]) for i, at in enumerate(times[:n_times]) for _ in range(3)]
+    kept = np.array(rows, np.int64)[rng.random(len(rows)) < 0.8]
+    plan = Validation(
+        folds=draw(st.integers(2, 6)),
+        holdout=draw(st.floats(0.05, 0.4)),
+        embargo=draw(st.integers(0, 4)),
+        first_train=draw(st.floats(0.25, 0.7)),
+    )
+    return kept[:, 0], kept[:, 1], plan
+
+
+def each_test(cut: Split) -> list[tuple[Ints, Ints]]:
+    return [(f.train, f.test) for f in cut.folds] + [(cut.selection, cut.holdout)]
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_no_training_interval_reaches_into_a_test(panel):
+    ts, t1, plan = panel
+    for train, test in each_test(split(ts, t1, plan)):
+        assert min(len(train), len(test)) > 0
+        assert t1[train].max() < ts[test].min()
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_the_embargo_leaves_that_many_timestamps_out(panel):
+    ts, t1, plan = panel
+    times = np.unique(ts)
+    for train, test in each_test(split(ts, t1, plan)):
+        between = np.searchsorted(times, ts[test].min()) - np.searchsorted(times, ts[train].max()) - 1
+        assert between >= plan.embargo
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_rows_of_a_timestamp_stay_together(panel):
+    ts, t1, plan = panel
+    cut = split(ts, t1, plan)
+    tests = [f.test for f in cut.folds] + [cut.holdout]
+    owners = [set(ts[test].tolist()) for test in tests]
+    assert sum(map(len, owners)) == len(set().union(*owners))
+    for train, test in each_test(cut):
+        assert not set(ts[train].tolist()) & set(ts[test].tolist())
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_folds_expand_and_cover_the_selection_once(panel):
+    ts, t1, plan = panel
+    cut = split(ts, t1, plan)
+    assert len(cut.folds) == plan.folds
+    for earlier, later in zip(cut.folds, cut.folds[1:], strict=False):
+        assert set(earlier.train.tolist()) < set(later.train.tolist())
+        assert ts[earlier.test].max() < ts[later.test].min()
+    tested = np.concatenate([f.test for f in cut.folds])
+    assert len(tested) == len(set(tested.tolist()))
+    np.testing.assert_array_equal(np.sort(tested), cut.selection[ts[cut.selection] >= ts[tested].min()])
+    lengths = [len(np.unique(ts[f.test])) for f in cut.folds]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_the_holdout_is_the_last_share_of_timestamps():
+    ts = np.repeat(np.arange(100), 3)
+    cut = split(ts, ts + 1, Validation(holdout=0.2, embargo=2))
+    assert np.unique(ts[cut.holdout]).tolist() == list(range(80, 100))
+    assert ts[cut.selection].max() == 76  # its outcome, at 77, is known before 80 - 2
+
+
+def test_the_order_of_rows_does_not_matter():
+    ts = np.repeat(np.arange(60), 2)
+    shuffled = np.random.default_rng(1).permutation(len(ts))
+    straight, mixed = (split(t, t + 1, Validation()) for t in (ts, ts[shuffled]))
+    for a, b in zip(each_test(straight), each_test(mixed), strict=True):
+        for left, right in zip(a, b, strict=True):
+            np.testing.assert_array_equal(np.sort(ts[left]), np.sort(ts[shuffled][right]))
+
+
+@pytest.mark.parametrize(
+    ("n", "plan"),
+    [
+        (0, Validation()),
+        (1, Validation()),
+        (8, Validation(folds=5)),
+        (30, Validation(folds=5, embargo=20)),
+        (20, Validation(folds=12, first_train=0.5)),
+    ],
+)
+def test_too_few_timestamps_is_said_with_their_number(n, plan):
+    ts = np.arange(n)
+    with pytest.raises(ConfigError, match=f"{n} timestamps are too few for {plan.folds} folds"):
+        split(ts, ts + 1, plan)
+
+
+def test_outcomes_longer_than_the_first_training_segment_are_refused():
+    ts = np.arange(40)
+    with pytest.raises(ConfigError, match="too few"):
+        split(ts, ts + 20, Validation(folds=3, holdout=0.1, first_train=0.3))
+
+
+def test_an_outcome_before_its_row_is_refused():
+    with pytest.raises(DataError, match="row 1"):
+        split(np.array([1, 2, 3]), np.array([2, 1, 4]), Validation())
+    with pytest.raises(DataError, match="3 rows and t1 2"):
+        split(np.array([1, 2, 3]), np.array([2, 3]), Validation())

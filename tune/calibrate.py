@@ -1,0 +1,108 @@
+"""Signal thresholds from out-of-fold signals: where would BUY and SELL have been worth saying?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bellwether.config.recipe import Recipe
+from bellwether.errors import ConfigError, ModelError
+from bellwether.models.base import Params
+from bellwether.signal_series import SignalSeries, signal_series
+from data.panel import Panel
+from data.weights.table import WeightTable
+from tune.problem import Problem
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+GRID = np.linspace(0.0, 0.95, 20)
+"""Quantiles of |WSS| that are tried as the threshold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The symmetric threshold, what it would have captured of the index's next bar on average, and on how many."""
+
+    threshold: float
+    captured: float
+    timestamps: int
+
+
+def calibrate(
+    recipe: Recipe,
+    panel: Panel,
+    problem: Problem,
+    family: str,
+    params: Params,
+    *,
+    weights: WeightTable | None,
+    index: tuple[Ints, Floats] | None,
+) -> Calibration:
+    """Pick the threshold θ with the highest mean captured return over the test blocks of the folds.
+
+    The configuration is fitted anew on the training rows of each fold, and its predictions on the fold's test rows
+    make the signal with the weights in force. At each timestamp BUY (WSS >= θ) captures the index's next-bar return,
+    SELL (WSS <= -θ) its negative, HOLD nothing; coverage below the recipe's floor is HOLD. No holdout row is read.
+
+    Parameters
+    ----------
+    weights : WeightTable
+        Point-in-time weights of the components.
+    index : tuple of (T,) int64 UTC ns and (T,) float64
+        Bars of the index in time order: their close times and closes.
+
+    Raises
+    ------
+    ConfigError
+        ``weights`` or ``index`` is missing.
+    ModelError
+        No timestamp has both a signal other than zero and a next index bar.
+    """
+    if weights is None or index is None:
+        raise ConfigError("serving.thresholds is 'calibrated': that needs weights and the index's bars in the lake")
+    signals = _out_of_fold(panel, problem, family, params, weights)
+    wss = np.where(signals.coverage >= recipe.serving.coverage_floor, signals.wss, 0.0)
+    following = next_returns(signals.ts, *index)
+    usable = np.isfinite(wss) & np.isfinite(following)
+    if not np.any(wss[usable]):
+        raise ModelError("no signal to calibrate thresholds on: weights, coverage or index bars are missing; use fixed")
+    return best_threshold(wss[usable], following[usable])
+
+
+def best_threshold(wss: Floats, following: Floats) -> Calibration:
+    """The θ of the grid that captures most on average; of equals the largest, which acts least.
+
+    >>> found = best_threshold(np.array([0.2, 1.0, -1.0, -0.2]), np.array([-0.01, 0.02, -0.02, 0.01]))
+    >>> found.threshold, round(found.captured, 4)
+    (1.0, 0.01)
+    """
+    size = np.abs(wss)
+    grid = np.unique(np.quantile(size[size > 0.0], GRID, method="inverted_cdf"))[::-1]
+    captured = np.mean(np.sign(wss) * following * (size >= grid[:, None]), axis=1)
+    best = int(np.argmax(captured))
+    return Calibration(threshold=float(grid[best]), captured=float(captured[best]), timestamps=len(wss))
+
+
+def next_returns(at: Ints, ts: Ints, close: Floats) -> Floats:
+    """Return of the index over the bar after each time of ``at``; NaN where it has no bar then, or none after it.
+
+    >>> next_returns(np.array([1, 2, 3]), np.array([1, 2]), np.array([100.0, 101.0])).tolist()
+    [0.01, nan, nan]
+    """
+    following = np.append(close[1:] / close[:-1] - 1.0, np.nan)
+    place = np.minimum(np.searchsorted(ts, at), len(ts) - 1)
+    return np.where(ts[place] == at, following[place], np.nan)
+
+
+def _out_of_fold(panel: Panel, problem: Problem, family: str, params: Params, weights: WeightTable) -> SignalSeries:
+    fit, rows, answers = problem.families[family].fit, [], []
+    for fold in problem.folds:
+        fitted = fit(problem.x[fold.train], fold.y_train, params, problem.classes, problem.seed)
+        rows.append(fold.test)
+        answers.append(fitted.predict(problem.x[fold.test]))
+    tested = np.concatenate(rows)
+    ts, who = panel.ts[tested], panel.who[tested]
+    return signal_series(ts, who, np.concatenate(answers), weights.matrix(np.unique(ts), panel.symbols))

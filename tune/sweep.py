@@ -1,0 +1,194 @@
+"""The sweep: all families over one conditional space on Ray Tune, with Optuna's TPE, beside their baselines."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+from optuna.samplers import TPESampler
+from optuna.trial import FixedTrial
+from pyarrow.fs import FileSystem
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from bellwether.config.recipe import Recipe
+from bellwether.errors import ConfigError
+from data.panel import Panel
+from tune.problem import Problem, digest, pose
+from tune.score import Score, score_fold
+from tune.space import Space, first_points
+from tune.trial import FoldTrial, TrialResult
+from tune.watch import ProgressCallback, result_of, watching
+
+Progress = Callable[[int, int, TrialResult | None], None]
+
+RETRIES = 2
+"""How often a trial goes on from its last fold after its worker is lost; a wrong configuration fails this often too."""
+
+DIGEST = "problem.sha256"
+"""Written beside the run's state: what the run was started on."""
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files for every trial
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # they are in the results
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # what finished more than a second or so before a crash is not run again
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints a table of the experiment even when told to be silent
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C raises KeyboardInterrupt instead of returning half a sweep
+}
+
+
+def sweep(
+    recipe: Recipe,
+    panel: Panel,
+    *,
+    storage: str,
+    run_id: str,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[TrialResult, ...]:
+    """Run the recipe's search and return every trial, baselines first.
+
+    Ray must be running. Labels of a fold are cut at the edges of its own training outcomes. The panel goes to the
+    object store once. A trial that fails is returned with its error, and the others go on.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Families, budget, validation and seed. ``search.concurrent`` of 0 runs one trial a CPU the cluster has now.
+    panel : Panel
+        Model-ready rows.
+    storage : str
+        Where the run keeps its state: an absolute path or a URI; all nodes must reach it.
+    run_id : str
+        Name of the run below ``storage``.
+    resume : bool
+        Go on with that run after its driver ended: trials that finished are not run again, those under way go on
+        from their last fold, and those that failed are tried once more. Snapshots are a second apart, so a trial
+        that finished in the last moment may be run again. Recipe and panel must be the same as before.
+    progress : callable, optional
+        ``progress(done, total, trial)`` at the start (None) and after each trial. Baselines count.
+
+    Raises
+    ------
+    ConfigError
+        Ray is not running, ``storage`` is relative, the run exists already (or, to resume, does not, or was started
+        on another recipe or other rows), or the search has fewer trials than families.
+    """
+    place = _place(storage, run_id)
+    if not ray.is_initialized():
+        raise ConfigError("Ray is not running: start it, or connect with ray.init(address='auto'), before a sweep")
+    problem = pose(recipe, panel)
+    points = first_points(problem.searched, recipe.search.trials)
+    _claim(place, resume, digest(recipe, problem))
+    total = len(problem.baselines) + recipe.search.trials
+    with _quiet(), watching(progress, total=total, folds=len(problem.folds)) as watch:
+        baselines = [watch.baseline(run_baseline(problem, name)) for name in problem.baselines]
+        trainable = tune.with_parameters(FoldTrial, problem=problem)
+        if resume:
+            tuner = tune.Tuner.restore(place, trainable, resume_errored=True)
+        else:
+            tuner = _tuner(recipe, problem, points, trainable, storage, run_id)
+        grid = tuner.fit()
+        return (*baselines, *(result_of(r.config, r.metrics, r.error, len(problem.folds)) for r in grid))
+
+
+def run_baseline(problem: Problem, name: str) -> TrialResult:
+    """Score a baseline on every fold, in this process: it costs less than sending it anywhere."""
+    params = problem.families[name].space(FixedTrial({}))
+    scores: list[Score] = [score_fold(problem, name, params, number) for number in range(len(problem.folds))]
+    return TrialResult(
+        family=name,
+        params=params,
+        baseline=True,
+        macro_f1=tuple(s.macro_f1 for s in scores),
+        accuracy=tuple(s.accuracy for s in scores),
+        seconds=sum(s.seconds for s in scores),
+    )
+
+
+def _tuner(
+    recipe: Recipe, problem: Problem, points: list[dict[str, str]], trainable: Any, storage: str, run_id: str
+) -> tune.Tuner:
+    search = OptunaSearch(
+        Space(problem.searched),
+        metric="macro_f1",
+        mode="max",
+        points_to_evaluate=points,
+        sampler=TPESampler(seed=recipe.search.seed),
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=search,
+            num_samples=recipe.search.trials,
+            max_concurrent_trials=recipe.search.concurrent or max(1, int(ray.cluster_resources().get("CPU", 1))),
+            time_budget_s=recipe.search.time_budget_s,
+            reuse_actors=True,
+            trial_dirname_creator=_directory,
+        ),
+        run_config=tune.RunConfig(
+            name=run_id,
+            storage_path=storage,
+            verbose=0,
+            callbacks=[ProgressCallback()],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=False),
+        ),
+    )
+
+
+def _directory(trial: Any) -> str:
+    return f"{trial.config['family']}_{trial.trial_id}"
+
+
+def _place(storage: str, run_id: str) -> str:
+    if "://" not in storage and not Path(storage).is_absolute():
+        raise ConfigError(f"storage is {storage!r}: give an absolute path or a URI, for workers start elsewhere")
+    if not run_id or "/" in run_id:
+        raise ConfigError(f"run_id is {run_id!r}: give a name without '/'")
+    return f"{storage.rstrip('/')}/{run_id}"
+
+
+def _claim(place: str, resume: bool, digest: str) -> None:
+    """Refuse to mix runs: a new one goes where there is none, an old one goes on with what it was started on."""
+    exists = tune.Tuner.can_restore(place)
+    if exists and not resume:
+        raise ConfigError(f"there is a run at {place} already: resume it, or choose another run id")
+    if resume and not exists:
+        raise ConfigError(f"there is no run to resume at {place}: start it without resume")
+    files, path = FileSystem.from_uri(place)
+    if resume:
+        with files.open_input_stream(f"{path}/{DIGEST}") as stream:
+            if stream.read().decode() != digest:
+                raise ConfigError(f"the run at {place} was started on another recipe or other rows: start a new one")
+        return
+    files.create_dir(path)
+    with files.open_output_stream(f"{path}/{DIGEST}") as stream:
+        stream.write(digest.encode())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Tune takes these settings from the environment only; put back what was there."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    logger = logging.getLogger("ray.tune")
+    levels = logger.level, optuna.logging.get_verbosity()
+    os.environ.update(ENVIRONMENT)
+    logger.setLevel(logging.CRITICAL)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(levels[0])
+        optuna.logging.set_verbosity(levels[1])
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
