@@ -30,7 +30,7 @@ from data.features.market import MarketContext, component_inputs, features_kind
 from data.features_job import build_features, feature_table, universe_context
 from data.lake import Lake
 from data.records import BARS, TIME
-from data.weights.table import load_weights
+from data.weights.table import load_weights, weights_kind
 
 HOUR = 3_600_000_000_000
 SAMPLE = 6
@@ -68,7 +68,7 @@ def fill(lake: Lake, recipe: Recipe, rows: int) -> None:
     lake.commit(recipe.kind, [lake.stage(recipe.kind, s, bars(s, rows, k)) for k, s in enumerate(symbols)])
     shares = {"symbol": list(symbols), "weight": [1 / len(symbols)] * len(symbols)}
     weights = pa.table({"effective": pa.array([0] * len(symbols), pa.int64()).cast(TIME), **shares})
-    kind = f"weights/{recipe.universe.name}"
+    kind = weights_kind(recipe.universe)
     lake.commit(kind, [lake.stage(kind, "weights", weights)])
 
 

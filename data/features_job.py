@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -27,7 +28,7 @@ from data.features.base import FeatureSet
 from data.features.basket import basket
 from data.features.market import MarketContext, component_features, features_kind, market_context, times
 from data.lake import Entry, Lake
-from data.weights.table import WeightTable, load_weights
+from data.weights.table import WeightTable, load_weights, weights_kind
 
 HUSHED = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
 """What of Ray Data's log reaches a person: warnings, but not that its own progress bars are off."""
@@ -108,7 +109,7 @@ def _notes(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry]) -> dict[str, d
     made_of = (
         basket(len(bars)).definition,
         recipe.session.model_dump_json(),
-        lake.version(f"weights/{recipe.universe.name}"),
+        lake.version(weights_kind(recipe.universe)),
         [(s, entry.digest) for s, entry in bars.items()],
     )
     context = hashlib.sha256(repr(made_of).encode()).hexdigest()
@@ -152,7 +153,7 @@ def _run(items: Sequence[Mapping[str, str]], arguments: Mapping[str, Any]) -> It
 
     with ray.data.DataContext.current(_quiet(ray.data.DataContext.get_current().copy())), _hushed():
         data = ray.data.from_items([dict(item) for item in items], override_num_blocks=len(items))
-        yield from data.map(symbol_task, fn_kwargs=dict(arguments), num_cpus=1).iter_rows()
+        yield from data.map(partial(symbol_task, **arguments), num_cpus=1).iter_rows()
 
 
 def _quiet(context: Any) -> Any:
@@ -161,7 +162,7 @@ def _quiet(context: Any) -> Any:
 
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    if ray.cluster_resources().get("CPU", 0) <= SMALL_CLUSTER:
+    if ray.cluster_resources().get("CPU", 0) <= SMALL_CLUSTER:  # type: ignore[no-untyped-call]
         context.op_resource_reservation_enabled = False
     return context
 
@@ -178,7 +179,7 @@ def _hushed() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def symbol_task(item: dict[str, str], recipe: Recipe, lake: Lake, context: list[Any]) -> dict[str, str]:
+def symbol_task(item: dict[str, Any], recipe: Recipe, lake: Lake, context: list[Any]) -> dict[str, Any]:
     """Read one symbol's bars, compute, stage; return the manifest row, or why there is none. Runs in a worker."""
     import ray
 
@@ -196,8 +197,8 @@ def symbol_task(item: dict[str, str], recipe: Recipe, lake: Lake, context: list[
 def feature_table(fs: FeatureSet, recipe: Recipe, bars: pa.Table, context: MarketContext) -> pa.Table:
     """Return ``ts_event`` and the outputs of ``fs`` for one symbol's bars."""
     features = np.ascontiguousarray(component_features(fs, bars, recipe.session, context).T)
-    columns = {name: pa.array(features[k]) for k, name in enumerate(fs.outputs)}
-    return pa.table({"ts_event": bars.column("ts_event"), **columns})
+    columns = [bars.column("ts_event"), *(pa.chunked_array([pa.array(column)]) for column in features)]
+    return pa.table(columns, names=["ts_event", *fs.outputs])
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def _check_current(recipe: Recipe, fs: FeatureSet, bars: Mapping[str, Entry], fe
     """Refuse features that are not a function of the present bars and the present definition."""
     stale = {
         f"made by another definition of {fs.name!r}": _differing(
-            features, {s: fs.definition for s in bars}, "definition"
+            features, dict.fromkeys(bars, fs.definition), "definition"
         ),
         "made from other bars": _differing(features, {s: bars[s].digest for s in bars}, "source"),
     }

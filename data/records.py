@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 TIME = pa.timestamp("ns", tz="UTC")
 
-BARS = pa.schema(
-    [
-        pa.field("symbol", pa.string(), nullable=False),
-        pa.field("ts_event", TIME, nullable=False, metadata={"is": "close of the bar, from when it is visible"}),
-        pa.field("open", pa.float64(), nullable=False, metadata={"unit": "quote currency"}),
-        pa.field("high", pa.float64(), nullable=False, metadata={"unit": "quote currency"}),
-        pa.field("low", pa.float64(), nullable=False, metadata={"unit": "quote currency"}),
-        pa.field("close", pa.float64(), nullable=False, metadata={"unit": "quote currency"}),
-        pa.field("volume", pa.float64(), nullable=False, metadata={"unit": "shares or contracts"}),
-    ]
-)
+_BAR_NUMBERS = {
+    "open": "quote currency",
+    "high": "quote currency",
+    "low": "quote currency",
+    "close": "quote currency",
+    "volume": "shares or contracts",
+}
+
+
+def _bar_fields() -> Iterator[pa.Field[pa.DataType]]:
+    yield pa.field("symbol", pa.string(), nullable=False)
+    yield pa.field("ts_event", TIME, nullable=False, metadata={"is": "close of the bar, from when it is visible"})
+    for name, unit in _BAR_NUMBERS.items():
+        yield pa.field(name, pa.float64(), nullable=False, metadata={"unit": unit})
+
+
+BARS = pa.schema(_bar_fields())
 """OHLCV bars: one row a symbol and interval, stamped with the bar's close."""

@@ -50,7 +50,7 @@ def panel(signal: float = 0.5, times: int = 240, seed: int = 0) -> Panel:
     )
 
 
-def recipe(serving: Serving = Serving()) -> Recipe:
+def recipe(thresholds: str = "fixed") -> Recipe:
     return Recipe(
         name="test",
         source=Part(kind="simulator"),
@@ -58,7 +58,7 @@ def recipe(serving: Serving = Serving()) -> Recipe:
         families=("logistic", "extra_trees"),
         search=Search(trials=4),
         validation=Validation(folds=3),
-        serving=serving,
+        serving=Serving(thresholds=thresholds),
     )
 
 
@@ -200,7 +200,7 @@ def test_the_next_return_is_that_of_the_bar_after():
 
 
 def test_calibrated_thresholds_are_symmetric_and_blind_to_the_holdout():
-    on, calibrated = panel(), recipe(Serving(thresholds="calibrated"))
+    on, calibrated = panel(), recipe("calibrated")
     trials, (ts, close) = swept(on), index(on)
     contract = crown(calibrated, on, trials, weights=weights(), index=(ts, close)).artefact.contract
     assert contract.buy == -contract.sell == contract.metrics["thresholds"]["threshold"] > 0.0
@@ -216,7 +216,7 @@ def test_calibrated_thresholds_are_symmetric_and_blind_to_the_holdout():
 
 
 def test_calibration_says_what_it_lacks():
-    on, calibrated = panel(), recipe(Serving(thresholds="calibrated"))
+    on, calibrated = panel(), recipe("calibrated")
     trials = swept(on)
     with pytest.raises(ConfigError, match="needs weights and the index's bars"):
         crown(calibrated, on, trials, weights=weights())

@@ -259,7 +259,6 @@ def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp
     with pytest.raises(ConfigError, match=r"there is a run at .*/one already"):
         sweep(wanted, panel(), storage=str(tmp_path), run_id="one")
 
-
     longer, other = recipe("logistic", "extra_trees", "majority", trials=6), panel(seed=1)
     for changed, rows in ((longer, panel()), (wanted, other)):
         with pytest.raises(ConfigError, match="another recipe or other rows"):

@@ -79,6 +79,23 @@ def to_json(rows: Sequence[Row]) -> str:
     return json.dumps(plain, indent=2, allow_nan=False)
 
 
+def from_json(text: str) -> tuple[Row, ...]:
+    """Read back what `to_json` wrote.
+
+    >>> rows = leaderboard([TrialResult(family="a", params={"C": 1.0}, baseline=False, macro_f1=(0.2, 0.3),
+    ...                                 accuracy=(0.5, 0.5), seconds=1.0)])
+    >>> from_json(to_json(rows)) == rows
+    True
+    """
+    return tuple(Row(**{**row, **_typed(row)}) for row in json.loads(text))
+
+
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
+    """What JSON cannot say: tuples, and NaN for a score that is not known."""
+    scores = {name: math.nan for name in ("macro_f1", "stderr", "accuracy") if row[name] is None}
+    return scores | {name: tuple(row[name]) for name in ("folds", "folds_accuracy")}
+
+
 def _order(trial: TrialResult) -> tuple[bool, float, float, str]:
     if trial.error is not None:
         return True, 0.0, 0.0, trial.family

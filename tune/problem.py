@@ -69,7 +69,7 @@ def digest(recipe: Recipe, problem: Problem) -> str:
     """Hash of what decides a sweep's results: families, search, rows, folds and labels."""
     found = hashlib.sha256(repr((problem.searched, recipe.search.model_dump_json(), problem.classes)).encode())
     for array in (problem.x, *(a for f in problem.folds for a in (f.train, f.test, f.y_train, f.y_test))):
-        found.update(np.ascontiguousarray(array))
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 

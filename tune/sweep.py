@@ -95,7 +95,8 @@ def sweep(
         else:
             tuner = _tuner(recipe, problem, points, trainable, storage, run_id)
         grid = tuner.fit()
-        return (*baselines, *(result_of(r.config, r.metrics, r.error, len(problem.folds)) for r in grid))
+        found = [grid[position] for position in range(len(grid))]
+        return (*baselines, *(result_of(r.config or {}, r.metrics, r.error, len(problem.folds)) for r in found))
 
 
 def run_baseline(problem: Problem, name: str) -> TrialResult:
@@ -127,7 +128,7 @@ def _tuner(
         tune_config=tune.TuneConfig(
             search_alg=search,
             num_samples=recipe.search.trials,
-            max_concurrent_trials=recipe.search.concurrent or max(1, int(ray.cluster_resources().get("CPU", 1))),
+            max_concurrent_trials=recipe.search.concurrent or _cpus(),
             time_budget_s=recipe.search.time_budget_s,
             reuse_actors=True,
             trial_dirname_creator=_directory,
@@ -141,6 +142,10 @@ def _tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=False),
         ),
     )
+
+
+def _cpus() -> int:
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
 
 
 def _directory(trial: Any) -> str:

@@ -42,14 +42,14 @@ class TrialResult:
     error: str | None = None
 
 
-class FoldTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped here
+class FoldTrial(tune.Trainable):
     """Fits one fold a step and reports the mean so far, so that a scheduler may stop it and a crash costs one fold.
 
     An actor outlives its trial (``reuse_actors``): `reset_config` starts the next one without a new process or a new
     look at the data, and nothing else is kept between trials.
     """
 
-    def setup(self, config: dict[str, Any], *, problem: Problem) -> None:
+    def setup(self, config: dict[str, Any], *, problem: Problem) -> None:  # type: ignore[override]  # with_parameters
         """Take the shared data, a read-only view of the object store, and the first configuration."""
         self.problem = problem
         self._begin(config)
@@ -72,12 +72,12 @@ class FoldTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped here
         """Write the scores of the folds done so far."""
         Path(checkpoint_dir, PROGRESS).write_text(json.dumps([asdict(s) for s in self.scores]), encoding="utf-8")
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # Tune hands what save got
         """Go on after the folds that are done."""
         kept = json.loads(Path(checkpoint_dir, PROGRESS).read_text(encoding="utf-8"))
-        self.scores = [Score(**score) for score in kept]
+        self.scores: list[Score] = [Score(**score) for score in kept]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.family: str = config["family"]
         self.params: dict[str, Any] = config["params"]
-        self.scores: list[Score] = []
+        self.scores = []

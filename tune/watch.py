@@ -58,11 +58,8 @@ def watching(
         _CURRENT.reset(token)
 
 
-class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray is untyped here
+class ProgressCallback(tune.Callback):
     """Passes trials to the current watch when they finish or fail for good."""
-
-    def setup(self, **info: Any) -> None:
-        """Nothing to prepare."""
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial walked through its folds, or the time budget ended it."""

@@ -27,7 +27,8 @@ def confusion(y: Ints, predicted: Ints, n_classes: int) -> Ints:
     >>> confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
     [[1, 0], [1, 1]]
     """
-    return grouped_confusion(np.zeros(len(y), np.int64), y, predicted, n_classes).sum(axis=0)
+    one_group = np.zeros(len(y), np.int64)
+    return np.asarray(grouped_confusion(one_group, y, predicted, n_classes)[0], np.int64)
 
 
 def grouped_confusion(ts: Ints, y: Ints, predicted: Ints, n_classes: int) -> Ints:

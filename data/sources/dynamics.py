@@ -24,9 +24,17 @@ ALPHA, BETA = 0.2, 0.77
 
 @dataclass(frozen=True, kw_only=True)
 class Moves:
-    """Log returns (T, N) of bars, and the mean and sd (T, N) of the bar after each; ``heat`` (T,) is the clustered
-    part of a bar's own sd, 1 where there is none.
-    """  # noqa: D205
+    """What `evolve` makes of T bars of N components.
+
+    Parameters
+    ----------
+    returns : float64 array of shape (T, N)
+        Log return of each bar.
+    mean, sd : float64 arrays of shape (T, N)
+        Of the log return of the bar after.
+    heat : float64 array of shape (T,)
+        The clustered factor in a bar's own sd; 1 where volatility does not cluster.
+    """
 
     returns: Floats
     mean: Floats
@@ -68,7 +76,8 @@ def gain(strength: float, weights: Floats, sigma: Floats) -> float:
 def shocks(rng: np.random.Generator, *shape: int) -> Floats:
     """Standard normals of shape (..., N), correlated along the last axis by a common market part."""
     market, own = rng.standard_normal((*shape[:-1], 1)), rng.standard_normal(shape)
-    return np.sqrt(CORRELATION) * market + np.sqrt(1.0 - CORRELATION) * own
+    mixed: Floats = np.sqrt(CORRELATION) * market + np.sqrt(1.0 - CORRELATION) * own
+    return mixed
 
 
 def evolve(shock: Floats, scale: Floats, weights: Floats, g: float, *, clustered: bool) -> Moves:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,9 +20,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bellwether.config.recipe import Frozen, Session
+from data.arrow import Column
 from data.records import BARS, TIME
 from data.sources.base import RAW, Source, SourceContext
 from data.sources.dynamics import CORRELATION, Floats, Moves, evolve, gain, paths, shocks
+from data.weights.base import WEIGHTS
 
 Ints = NDArray[np.int64]
 
@@ -37,10 +40,15 @@ NULL_GAP = 0.3  # share of a first bar's variance before its open where the sd i
 STEPS = 8  # of the price inside a bar
 CAP_DECAY, CAP_DRIFT = 0.7, 0.04  # weight of rank k starts at k**-CAP_DECAY; sd of its log change a month
 
-TRUTH = pa.schema([("symbol", pa.string()), ("ts_event", TIME), ("mean", pa.float64()), ("sd", pa.float64())])
-"""Mean and sd of the log return of the bar after ``ts_event``."""
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("symbol", pa.string(), nullable=False),
+    pa.field("ts_event", TIME, nullable=False),
+    pa.field("mean", pa.float64(), nullable=False),
+    pa.field("sd", pa.float64(), nullable=False),
+]
 
-WEIGHTS = pa.schema([("effective", TIME), ("symbol", pa.string()), ("weight", pa.float64())])
+TRUTH: pa.Schema = pa.schema(_FIELDS)
+"""Mean and sd of the log return of the bar after ``ts_event``, given everything up to it."""
 
 
 class SimulatorOptions(Frozen):
@@ -120,7 +128,7 @@ def published_weights(options: SimulatorOptions) -> pa.Table:
     caps = np.exp(np.cumsum(steps, axis=0)) * np.arange(1, len(SYMBOLS) + 1) ** -CAP_DECAY
     weights = caps / caps.sum(axis=1, keepdims=True)
     effective = np.repeat(np.array(dates, "datetime64[ns]").astype(np.int64), len(SYMBOLS))
-    columns = [_time(effective), pa.array(SYMBOLS * len(dates)), pa.array(weights.ravel())]
+    columns: list[Column] = [_time(effective), pa.array(SYMBOLS * len(dates)), pa.array(weights.ravel())]
     return pa.table(columns, schema=WEIGHTS)
 
 
@@ -130,7 +138,7 @@ def read(options: SimulatorOptions, context: SourceContext) -> Iterator[pa.Table
     each = bars.num_rows // (len(SYMBOLS) + 1)
     for first in range(0, bars.num_rows, each):
         columns = bars.slice(first, each).columns
-        origin = [pa.repeat("simulator", each), pa.array(np.arange(first + 1, first + each + 1))]
+        origin: list[Column] = [pa.repeat("simulator", each), pa.array(np.arange(first + 1, first + each + 1))]
         yield pa.table([*columns, *origin], schema=RAW)
 
 
@@ -142,7 +150,7 @@ def _rng(options: SimulatorOptions, purpose: str) -> np.random.Generator:
 def _days(options: SimulatorOptions) -> list[date]:
     end = np.busday_offset(options.end, 0, roll="backward")
     days = np.busday_offset(end, np.arange(1 - options.sessions, 1))
-    return [day for day in days.tolist()]
+    return list(days.tolist())
 
 
 def _grid(options: SimulatorOptions, session: Session, interval_ns: int) -> tuple[Ints, Floats]:
@@ -226,12 +234,12 @@ def _truth(ts: Ints, moves: Moves, weights: Floats) -> pa.Table:
     return pa.table([*_keys(ts), pa.array(mean.T.ravel()), pa.array(sd.T.ravel())], schema=TRUTH)
 
 
-def _keys(ts: Ints) -> list[pa.Array]:
+def _keys(ts: Ints) -> list[Column]:
     names = (*SYMBOLS, INDEX)
     return [pa.array(np.repeat(names, len(ts)), pa.string()), _time(np.tile(ts, len(names)))]
 
 
-def _time(ns: Ints) -> pa.Array:
+def _time(ns: Ints) -> Column:
     return pa.array(ns, pa.int64()).cast(TIME)
 
 

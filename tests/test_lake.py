@@ -1,0 +1,269 @@
+"""The lake shows the old state or the new one, never anything between, and loses nobody's entries."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bellwether.errors import ConfigError, DataError, NotInLake
+from data.lake import Entry, Lake, digest_of
+
+ROOT = Path(__file__).resolve().parents[1]
+KIND = "bars/1h"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path / "lake"))
+
+
+def table(*closes: float) -> pa.Table:
+    ts = pa.array(range(100, 100 + len(closes)), pa.int64()).cast(pa.timestamp("ns", tz="UTC"))
+    return pa.table({"ts_event": ts, "close": pa.array(closes, pa.float64())})
+
+
+def put(lake: Lake, kind: str = KIND, **closes: float) -> str:
+    return lake.commit(kind, [lake.stage(kind, name, table(close)) for name, close in closes.items()])
+
+
+def files(lake: Lake) -> set[str]:
+    return {str(p.relative_to(lake.uri)) for p in Path(lake.uri).rglob("*") if p.is_file()}
+
+
+names = st.text(min_size=1, max_size=12).filter(lambda s: s.isprintable())
+rows = st.lists(
+    st.tuples(st.floats(), st.none() | st.integers(-(2**63), 2**63 - 1), st.none() | st.text()), max_size=20
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(partition=names, content=rows)
+def test_what_is_committed_is_read_back_and_doing_it_again_changes_nothing(tmp_path_factory, partition, content):
+    lake = Lake(str(tmp_path_factory.mktemp("lake")))
+    columns = zip(*content, strict=True) if content else ([], [], [])
+    schema = pa.schema([("x", pa.float64()), ("n", pa.int64()), ("s", pa.string())])
+    made = pa.table([list(c) for c in columns], schema=schema)
+    version = lake.commit(KIND, [lake.stage(KIND, partition, made)])
+    got = lake.read(KIND, partition)
+    assert got.schema == made.schema
+    assert repr(got.to_pylist()) == repr(made.to_pylist())  # repr: NaN equals itself
+    before = files(lake)
+    assert lake.commit(KIND, [lake.stage(KIND, partition, made)]) == version == lake.version(KIND)
+    assert files(lake) == before
+    assert lake.partitions(KIND) == (partition,)
+
+
+def test_staged_tables_are_invisible_until_committed(lake):
+    entry = lake.stage(KIND, "A", table(1.0))
+    assert lake.entries(KIND) == {}
+    assert lake.version(KIND) == ""
+    assert lake.kinds() == ()
+    lake.commit(KIND, [entry])
+    assert lake.entries(KIND) == {"A": entry}
+
+
+def test_an_entry_describes_its_file(lake):
+    entry = lake.stage(KIND, "^NDX", table(1.0, 2.0, 3.0), {"definition": "abc"})
+    path = Path(lake.uri, entry.path)
+    assert entry.path == f"bars/1h/symbol=%5ENDX/{entry.digest}.parquet"
+    assert entry.digest == hashlib.sha256(path.read_bytes()).hexdigest() == digest_of(table(1.0, 2.0, 3.0))
+    assert (entry.rows, entry.first, entry.last, entry.note) == (3, 100, 102, {"definition": "abc"})
+
+
+def test_the_same_rows_in_other_chunks_are_the_same_content(lake):
+    whole = table(1.0, 2.0, 3.0)
+    assert digest_of(pa.concat_tables([whole.slice(0, 1), whole.slice(1)])) == digest_of(whole)
+
+
+def test_the_version_changes_if_and_only_if_the_content_does(lake):
+    first = put(lake, A=1.0, B=2.0)
+    assert put(lake, A=1.0) == first
+    second = put(lake, A=3.0)
+    assert second != first
+    assert put(lake, A=1.0) == first
+    assert lake.commit(KIND, []) == first
+    renoted = lake.stage(KIND, "A", table(1.0), {"definition": "other"})
+    assert lake.commit(KIND, [renoted]) != first
+
+
+def test_commit_merges_and_replace_does_not(lake):
+    put(lake, A=1.0)
+    put(lake, B=2.0)
+    assert lake.partitions(KIND) == ("A", "B")
+    lake.commit(KIND, [lake.stage(KIND, "C", table(3.0))], replace=True)
+    assert lake.partitions(KIND) == ("C",)
+
+
+def test_kinds_do_not_touch_each_other(lake):
+    bars = put(lake, A=1.0)
+    put(lake, "weights/a b", weights=1.0)
+    put(lake, "bars", A=2.0)
+    assert lake.kinds() == ("bars", "bars/1h", "weights/a b")
+    assert lake.version(KIND) == bars
+
+
+def test_a_reader_of_an_older_manifest_still_reads_its_file(lake):
+    put(lake, A=1.0)
+    held = lake.entries(KIND)["A"]
+    put(lake, A=2.0)
+    assert lake.read_entry(held)["close"].to_pylist() == [1.0]
+    assert lake.read(KIND, "A", columns=["close"])["close"].to_pylist() == [2.0]
+
+
+def test_what_is_not_there_is_named_with_what_is(lake):
+    with pytest.raises(NotInLake, match="has no bars/1h; it has: nothing yet"):
+        lake.read(KIND, "A")
+    put(lake, A=1.0, B=2.0)
+    with pytest.raises(NotInLake, match="has no 'C' in bars/1h; it has: A, B"):
+        lake.read(KIND, "C")
+    with pytest.raises(NotInLake, match="has no bars/5min; it has: bars/1h"):
+        lake.read("bars/5min", "A")
+    with pytest.raises(DataError, match="has no column volume"):
+        lake.read(KIND, "A", columns=["volume"])
+    Path(lake.uri, lake.entries(KIND)["A"].path).unlink()
+    with pytest.raises(NotInLake, match="is gone"):
+        lake.read(KIND, "A")
+
+
+@pytest.mark.parametrize("kind", ["", "/bars", "bars//1h", "../bars", "bars/..", "bars/symbol=A"])
+def test_a_kind_cannot_leave_the_lake_or_hide_in_another(lake, kind):
+    with pytest.raises(ConfigError, match="cannot be a kind"):
+        lake.stage(kind, "A", table(1.0))
+
+
+def test_only_what_was_staged_can_be_committed(lake):
+    version = put(lake, A=1.0)
+    elsewhere = lake.stage("bars/5min", "A", table(2.0))
+    absent = Entry(partition="B", path="bars/1h/symbol=B/00.parquet", rows=1, first=0, last=0, digest="00")
+    for entry in (elsewhere, absent):
+        with pytest.raises(DataError, match="stage it there"):
+            lake.commit(KIND, [lake.stage(KIND, "C", table(3.0)), entry])
+    assert lake.version(KIND) == version
+
+
+def test_a_lake_crosses_processes_as_its_address(lake):
+    put(lake, A=1.0)
+    copy = pickle.loads(pickle.dumps(lake))
+    assert copy.uri == lake.uri
+    assert copy.read(KIND, "A") == lake.read(KIND, "A")
+
+
+def test_a_relative_directory_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Lake("lake").uri == str(tmp_path / "lake")
+
+
+def test_other_tools_read_the_files_the_manifest_names(lake):
+    for symbol in ("^NDX", "BRK/B"):
+        bars = table(1.0, 2.0).append_column("symbol", pa.array([symbol] * 2))
+        lake.commit(KIND, [lake.stage(KIND, symbol, bars)])
+    paths = [f"{lake.uri}/{entry.path}" for entry in lake.entries(KIND).values()]
+    found = duckdb.read_parquet(paths).aggregate("symbol, sum(close)").order("symbol").fetchall()
+    assert found == [("BRK/B", 3.0), ("^NDX", 3.0)]
+    assert ds.dataset(paths).to_table()["symbol"].unique().to_pylist() == ["BRK/B", "^NDX"]
+    assert pq.read_table(paths[1])["symbol"].to_pylist() == ["^NDX", "^NDX"]
+
+
+def test_an_object_store_is_a_lake_too():
+    lake = Lake(f"fsspec+memory://{uuid.uuid4().hex}")
+    version = put(lake, **{"BRK/B": 1.0})
+    put(lake, "weights/qqq", weights=2.0)
+    assert lake.kinds() == ("bars/1h", "weights/qqq")
+    assert lake.read(KIND, "BRK/B") == table(1.0)
+    assert put(lake, **{"BRK/B": 1.0}) == version
+    assert pickle.loads(pickle.dumps(lake)).version(KIND) == version
+
+
+def test_threads_that_commit_at_once_all_keep_their_entries(lake):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: put(Lake(lake.uri), **{f"S{n}": float(n)}), range(40)))
+    assert len(lake.partitions(KIND)) == 40
+
+
+COMMITTER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import pyarrow as pa
+from data.lake import Lake
+lake = Lake(sys.argv[1])
+for n in range(25):
+    lake.commit("bars/1h", [lake.stage("bars/1h", f"{sys.argv[3]}{n}", pa.table({"x": [n]}))])
+"""
+
+
+def test_processes_that_commit_at_once_all_keep_their_entries(lake):
+    started = [subprocess.Popen([sys.executable, "-c", COMMITTER, lake.uri, str(ROOT), name]) for name in "ABC"]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert len(lake.partitions(KIND)) == 75
+
+
+# A child is killed before its k-th line of the lake's code, for every k until it gets through.
+KILLED_AT_EVERY_STEP = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+import pyarrow as pa
+from data import lake as module, storage
+from data.lake import Lake
+
+def killed_at(step):
+    seen = 0
+    def trace(frame, event, arg):
+        nonlocal seen
+        if frame.f_code.co_filename not in (module.__file__, storage.__file__):
+            return None
+        seen += event == "line"
+        if seen == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    sys.settrace(trace)
+
+def commit(value):
+    lake = Lake(sys.argv[1])
+    made = [lake.stage("bars/1h", name, pa.table({"x": [value]})) for name in "AB"]
+    lake.commit("bars/1h", made)
+
+commit(0)
+for step in range(1, 1000):
+    child = os.fork()
+    if not child:
+        killed_at(step)
+        commit(step)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    lake = Lake(sys.argv[1])
+    a, b = (lake.read("bars/1h", name)["x"].to_pylist() for name in "AB")
+    assert a == b, (step, a, b)
+    print(step, a[0])
+    if status == 0:
+        break
+commit(-1)
+"""
+
+
+@pytest.mark.chaos
+def test_killed_at_any_step_the_lake_holds_the_old_state_or_the_new(lake):
+    command = [sys.executable, "-W", "ignore", "-c", KILLED_AT_EVERY_STEP, lake.uri, str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    assert len(seen) > 50
+    current = 0
+    for step, value in seen:
+        assert value in (current, step)  # as it was, or as this child wanted it
+        current = value
+    assert current == len(seen) < 999  # the last child got through
+    assert lake.read(KIND, "A")["x"].to_pylist() == [-1]  # and the dead ones hold no lock
+    assert lake.kinds() == (KIND,)

@@ -1,0 +1,134 @@
+"""What the table runs on every source: nobody writes these again for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.errors import ConfigError, UnknownName
+from data.ingest import ingest
+from data.lake import Lake
+from data.quality import screen
+from data.records import BARS
+from data.sources import SOURCES, source
+from data.sources.base import RAW, SourceContext, checked
+
+HOUR = 3_600_000_000_000
+
+
+def ohlcv_options(root: Path) -> dict[str, Any]:
+    lines = ["symbol,time,open,high,low,close,volume"]
+    for symbol, price in (("AAA", 10.0), ("BBB", 20.0), ("^III", 30.0)):
+        for day in ("03", "04", "05"):
+            prices = f"{price},{price + 1},{price - 1},{price},100"
+            lines += [f"{symbol},2025-03-{day} {hour:02}:30,{prices}" for hour in range(9, 16)]
+    (root / "bars.csv").write_text("\n".join(lines) + "\n")
+    return {"path": "bars.csv", "timezone": "America/New_York", "stamped": "start"}
+
+
+OPTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "ohlcv": ohlcv_options,
+    "simulator": lambda root: {"seed": 5, "sessions": 4},
+}
+"""Options of a small market of each source, whose files, if any, are made below the given folder."""
+
+every_source = pytest.mark.parametrize("kind", SOURCES)
+
+
+def market(kind: str, root: Path) -> list[pa.Table]:
+    found = source(kind)
+    context = SourceContext(root=root, session=Session(), interval_ns=HOUR)
+    return list(found.read(checked(kind, found.options, OPTIONS[kind](root)), context))
+
+
+def test_every_source_of_the_table_is_tested():
+    assert set(OPTIONS) == set(SOURCES)
+
+
+def test_an_unknown_source_lists_the_known():
+    with pytest.raises(UnknownName, match="no source 'olhcv'; known: ohlcv, simulator"):
+        source("olhcv")
+
+
+@every_source
+def test_it_is_called_what_the_table_calls_it(kind):
+    assert source(kind).kind == kind
+
+
+@every_source
+def test_options_it_does_not_know_are_refused(kind, tmp_path):
+    with pytest.raises(ConfigError, match="colour: Extra inputs"):
+        checked(kind, source(kind).options, OPTIONS[kind](tmp_path) | {"colour": "red"})
+
+
+@every_source
+def test_tables_have_the_raw_schema_with_utc_nanoseconds(kind, tmp_path):
+    tables = market(kind, tmp_path)
+    assert sum(t.num_rows for t in tables) > 0
+    assert all(t.schema.equals(RAW) for t in tables)
+    assert RAW.field("ts_event").type == pa.timestamp("ns", tz="UTC")
+    everything = pa.concat_tables(tables)
+    assert everything["source"].null_count == 0
+    pairs = set(zip(everything["source"].to_pylist(), everything["row"].to_pylist(), strict=True))
+    assert len(pairs) == everything.num_rows  # a row says where it is from, and no two say the same
+
+
+@every_source
+def test_screened_bars_rise_and_close_within_the_session(kind, tmp_path):
+    screened = screen(pa.concat_tables(market(kind, tmp_path)), Session())
+    assert screened.rejected.num_rows == 0
+    assert screened.kept.schema == BARS
+    for symbol in screened.kept["symbol"].unique().to_pylist():
+        ts = screened.kept.filter(pa.compute.equal(screened.kept["symbol"], symbol))["ts_event"]
+        assert (np.diff(ts.cast(pa.int64()).to_numpy()) > 0).all()
+        local = ts.cast(pa.timestamp("ns", tz="America/New_York"))
+        minutes = [t.hour * 60 + t.minute for t in local.to_pylist()]
+        assert set(minutes) == {630, 690, 750, 810, 870, 930, 960}  # closes: the last bar is half an hour long
+
+
+@every_source
+def test_reading_again_gives_the_same_rows(kind, tmp_path):
+    assert pa.concat_tables(market(kind, tmp_path)).equals(pa.concat_tables(market(kind, tmp_path)))
+
+
+@every_source
+def test_a_row_that_went_bad_is_quarantined_and_the_others_stay(kind, tmp_path):
+    everything = pa.concat_tables(market(kind, tmp_path))
+    close = everything["close"].to_numpy().copy()
+    close[3] = -close[3]
+    bad = everything.set_column(RAW.get_field_index("close"), RAW.field("close"), pa.array(close))
+    screened = screen(bad, Session())
+    assert screened.kept.num_rows == everything.num_rows - 1
+    (rejected,) = screened.rejected.to_pylist()
+    assert (rejected["source"], rejected["row"]) == (everything["source"][3].as_py(), everything["row"][3].as_py())
+    assert rejected["reason"] == "non_positive_price"
+
+
+@every_source
+def test_ingesting_again_changes_nothing(kind, tmp_path):
+    options = OPTIONS[kind](tmp_path)
+    symbols = sorted(pa.concat_tables(market(kind, tmp_path))["symbol"].unique().to_pylist())
+    weights = "\n".join(f"2025-01-01,{s},{1 / len(symbols)}" for s in symbols)
+    (tmp_path / "weights.csv").write_text(f"effective_date,symbol,weight\n{weights}\n")
+    recipe = Recipe(
+        name="contract",
+        source=Part(kind=kind, options=options),
+        universe=Universe(
+            name="all",
+            symbols=tuple(symbols[:-1]),
+            index=symbols[-1],
+            weights=Part(kind="plain", options={"paths": "weights.csv"}),
+        ),
+        families=("majority",),
+    )
+    lake = Lake(str(tmp_path / "lake"))
+    first, again = (ingest(recipe, lake, tmp_path) for _ in range(2))
+    assert first.added == first.kept == first.rows_in > 0
+    assert (again.added, again.revised, again.unchanged) == (0, 0, first.kept)
+    assert again.version == first.version != ""

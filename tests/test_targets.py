@@ -1,0 +1,207 @@
+"""Targets: what the table runs on every one, and the five actions to the letter."""
+
+from __future__ import annotations
+
+from datetime import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bellwether.actions import ACTIONS, SCORES
+from bellwether.config.recipe import Session, Target
+from bellwether.errors import DataError, UnknownName
+from bellwether.models.base import Task
+from data.targets import TARGETS, target_kind
+from data.targets.action import ACTION_5
+from data.targets.base import NEVER, TargetKind
+
+every_target = pytest.mark.parametrize("kind", [target_kind(name) for name in TARGETS], ids=lambda kind: kind.kind)
+HOUR = 3_600_000_000_000
+SESSION = Session()
+RETURNS = st.floats(-0.5, 0.5)
+
+
+def grid(sessions: int, zone: str = "America/New_York", first: str = "2025-03-03") -> np.ndarray:
+    """Hourly closes, seven a local weekday, over a change of the clocks."""
+    days = pd.bdate_range(first, periods=sessions, tz=zone)
+    return np.array([(day + pd.Timedelta(hours=10 + h)).as_unit("ns").value for day in days for h in range(7)])
+
+
+def walk(rows: int, seed: int = 0) -> np.ndarray:
+    return 100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, rows)))
+
+
+# every target
+
+
+@every_target
+@pytest.mark.parametrize("horizon", [1, 3, 9, 500])
+def test_the_last_bars_have_no_outcome_and_are_never_known(kind: TargetKind, horizon: int) -> None:
+    ts, close = grid(10), walk(70)
+    outcome, t1 = kind.outcome(ts, close, SESSION, Target(kind=kind.kind, horizon=horizon))
+    assert outcome.shape == t1.shape == (70,)
+    known = max(70 - horizon, 0)
+    assert np.isfinite(outcome[:known]).all()
+    assert np.isnan(outcome[known:]).all()
+    assert (t1[:known] == ts[horizon : horizon + known]).all()
+    assert (t1[known:] == NEVER).all()
+
+
+@every_target
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_an_outcome_does_not_know_bars_after_its_t1_nor_between(kind: TargetKind, data: st.DataObject) -> None:
+    ts, close, horizon = grid(6), walk(42, seed=3), data.draw(st.integers(1, 5))
+    overnight = data.draw(st.sampled_from(["keep", "drop"]))
+    target = Target(kind=kind.kind, horizon=horizon, overnight=overnight)
+    row, shocked = data.draw(st.integers(0, 41 - horizon)), close.copy()
+    others = np.setdiff1d(np.arange(42), [row, row + horizon])
+    shocked[others] *= data.draw(arrays(float, len(others), elements=st.floats(0.2, 5.0)))
+    before, after = kind.outcome(ts, close, SESSION, target), kind.outcome(ts, shocked, SESSION, target)
+    assert np.array_equal(before[0][row], after[0][row], equal_nan=True)
+    np.testing.assert_array_equal(before[1], after[1])
+    cut, _ = kind.outcome(ts[: row + horizon + 1], close[: row + horizon + 1], SESSION, target)
+    np.testing.assert_array_equal(cut[: row + 1], before[0][: row + 1])
+
+
+@every_target
+def test_classes_are_positions_in_order_and_edges_come_from_the_rows_given(kind: TargetKind) -> None:
+    outcome = np.diff(walk(600)) / walk(600)[:-1]
+    edges = kind.fit(outcome[:300])
+    np.testing.assert_array_equal(edges, kind.fit(outcome[:300].copy()))
+    assert not np.array_equal(edges, kind.fit(outcome))
+    assert len(edges) == max(len(kind.classes) - 1, 0)
+    if kind.task is Task.CLASSIFY:
+        y = kind.encode(outcome, edges)
+        assert y.dtype == np.int64
+        assert set(y) == set(range(len(kind.classes)))
+        assert (np.diff(y[np.argsort(outcome)]) >= 0).all()
+
+
+@every_target
+def test_bars_that_are_no_history_are_refused(kind: TargetKind) -> None:
+    ts, close, target = grid(1), walk(7), Target(kind=kind.kind)
+    with pytest.raises(DataError, match="7 times and 6 closes"):
+        kind.outcome(ts, close[1:], SESSION, target)
+    with pytest.raises(DataError, match="must rise: row 1"):
+        kind.outcome(ts[::-1], close, SESSION, target)
+    for wrong in (0.0, -1.0, np.nan, np.inf):
+        close[3] = wrong
+        with pytest.raises(DataError, match=f"row 3 has {wrong}"):
+            kind.outcome(ts, close, SESSION, target)
+
+
+def test_no_bars_have_no_outcomes() -> None:
+    outcome, t1 = ACTION_5.outcome(np.empty(0, np.int64), np.empty(0), SESSION, Target(overnight="drop"))
+    assert len(outcome) == len(t1) == 0
+
+
+def test_an_unknown_target_lists_the_known() -> None:
+    with pytest.raises(UnknownName, match="no target 'action_7'; known: action_5"):
+        target_kind("action_7")
+
+
+# the five actions
+
+
+def test_the_outcome_is_the_simple_return_over_the_horizon() -> None:
+    close = np.array([100.0, 110.0, 99.0, 99.0, 198.0])
+    ts = grid(1)[:5]
+    one, _ = ACTION_5.outcome(ts, close, SESSION, Target())
+    np.testing.assert_allclose(one, [0.1, -0.1, 0.0, 1.0, np.nan])
+    two, t1 = ACTION_5.outcome(ts, close, SESSION, Target(horizon=2))
+    np.testing.assert_allclose(two, [-0.01, -0.1, 1.0, np.nan, np.nan])
+    assert t1[0] == ts[2]
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 7])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_dropping_the_night_leaves_out_rows_whose_outcome_is_on_another_local_date(horizon: int, zone: str) -> None:
+    ts, close = grid(10, zone), walk(70)
+    session = Session(timezone=zone, opens=time(9), closes=time(16))
+    kept, t1 = ACTION_5.outcome(ts, close, session, Target(horizon=horizon))
+    dropped, same_t1 = ACTION_5.outcome(ts, close, session, Target(horizon=horizon, overnight="drop"))
+    dates = pd.DatetimeIndex(ts, tz="UTC").tz_convert(zone).date
+    tomorrow = np.array([i + horizon >= 70 or dates[i + horizon] != dates[i] for i in range(70)])
+    assert np.isnan(dropped[tomorrow]).all()
+    np.testing.assert_array_equal(dropped[~tomorrow], kept[~tomorrow])
+    np.testing.assert_array_equal(t1, same_t1)
+    assert tomorrow.sum() == 10 * min(horizon, 7)
+
+
+@settings(deadline=None)
+@given(arrays(float, st.integers(5, 60), elements=RETURNS))
+def test_edges_are_symmetric_quantiles_of_size_or_a_clear_refusal(outcome: np.ndarray) -> None:
+    low, high = np.quantile(np.abs(outcome), [0.4, 0.8])
+    if not 0.0 < low < high:
+        with pytest.raises(DataError, match="five classes need 0 < first < second"):
+            ACTION_5.fit(outcome)
+        return
+    np.testing.assert_array_equal(ACTION_5.fit(outcome), [-high, -low, low, high])
+
+
+def test_edges_cut_training_rows_into_the_stated_shares() -> None:
+    outcome = np.random.default_rng(0).normal(0, 0.01, 10_000)
+    y = ACTION_5.encode(outcome, ACTION_5.fit(outcome))
+    shares = np.bincount(y) / len(y)
+    assert shares[2] == pytest.approx(0.4, abs=1e-3)
+    assert shares[1] + shares[3] == pytest.approx(0.4, abs=1e-3)
+    assert shares[0] + shares[4] == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (np.zeros(50), "50 training rows are 0.0 and 0.0"),
+        (np.repeat([0.0, 0.01, -0.02], [45, 30, 25]), "are 0.0 and 0.02"),
+        (np.full(50, -0.01), "are 0.01 and 0.01"),
+        (np.empty(0), "no training returns"),
+        (np.array([0.01, np.nan]), "row 1 has nan"),
+        (np.array([np.inf, 0.01]), "row 0 has inf"),
+    ],
+)
+def test_returns_that_cannot_be_cut_into_five_are_refused_with_the_figures(outcome: np.ndarray, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        ACTION_5.fit(outcome)
+
+
+def test_a_return_of_exactly_an_edge_is_the_larger_move() -> None:
+    edges = np.array([-0.02, -0.01, 0.01, 0.02])
+    below, above = np.nextafter(edges, -1), np.nextafter(edges, 1)
+    assert ACTION_5.encode(edges, edges).tolist() == [0, 1, 3, 4]
+    assert ACTION_5.encode(below, edges).tolist() == [0, 1, 2, 3]
+    assert ACTION_5.encode(above, edges).tolist() == [1, 2, 3, 4]
+    assert ACTION_5.encode(np.array([0.0, -0.0]), edges).tolist() == [2, 2]
+
+
+@settings(deadline=None)
+@given(
+    outcome=arrays(float, 40, elements=st.one_of(RETURNS, st.sampled_from([0.01, -0.01, 0.02, -0.02]))),
+    low=st.floats(1e-6, 0.05),
+    more=st.floats(1e-6, 0.05),
+)
+def test_a_mirrored_market_gets_mirrored_actions(outcome: np.ndarray, low: float, more: float) -> None:
+    for edges in (np.array([-low - more, -low, low, low + more]), np.array([-0.02, -0.01, 0.01, 0.02])):
+        np.testing.assert_array_equal(ACTION_5.encode(-outcome, edges), 4 - ACTION_5.encode(outcome, edges))
+
+
+def test_classes_are_the_actions_and_their_scores_rise() -> None:
+    assert ACTION_5.classes == ACTIONS
+    assert ACTION_5.task is Task.CLASSIFY
+    y = ACTION_5.encode(np.array([-1.0, -0.015, 0.0, 0.015, 1.0]), np.array([-0.02, -0.01, 0.01, 0.02]))
+    assert [SCORES[k] for k in y] == [-2, -1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("edges", [[0.1], [-1.0, 0.0, 0.0, 1.0], [1.0, 0.5, -0.5, -1.0], [np.nan, -0.1, 0.1, 0.2]])
+def test_edges_that_are_not_four_that_rise_are_refused(edges: list[float]) -> None:
+    with pytest.raises(DataError, match="four edges that rise"):
+        ACTION_5.encode(np.zeros(3), np.array(edges))
+
+
+def test_an_unknown_outcome_is_not_quietly_a_class() -> None:
+    with pytest.raises(DataError, match="row 1 has nan"):
+        ACTION_5.encode(np.array([0.0, np.nan]), np.array([-0.02, -0.01, 0.01, 0.02]))
