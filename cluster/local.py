@@ -28,8 +28,8 @@ WORKER_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-# Ray's sockets are files below the temporary directory, and a socket's path has at most 107 bytes.
-LONGEST_TEMP_DIR = 30
+# Ray's sockets are files 80 characters below this directory, and a socket's path has at most 107 bytes.
+LONGEST_TEMP_DIR = 24
 
 CONNECT_S = 10.0
 
@@ -126,7 +126,7 @@ def _private(num_cpus: int | None, object_store_mb: int, dashboard: bool) -> Ite
                 namespace=Path(temp).name,
                 log_to_driver=False,
                 logging_level=logging.INFO if dashboard else logging.ERROR,
-                _temp_dir=temp,
+                _temp_dir=str(Path(temp) / "ray"),  # Ray opens it to everyone; the directory around it is ours alone
             )
         yield
     finally:

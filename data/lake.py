@@ -204,8 +204,16 @@ def _folder(kind: str) -> str:
 
 def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    # one chunk, no foreign metadata: the same rows make the same bytes however they were put together
-    pq.write_table(table.combine_chunks().replace_schema_metadata(None), sink, compression="zstd")
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    pq.write_table(
+        # one chunk, no foreign metadata: the same rows make the same bytes however they were put together
+        table.combine_chunks().replace_schema_metadata(None),
+        sink,
+        compression="zstd",
+        # floats hardly repeat: split into byte streams they pack a quarter smaller than with a dictionary, and faster
+        use_dictionary=[name for name in table.column_names if name not in floats],  # type: ignore[arg-type]
+        use_byte_stream_split=floats,  # type: ignore[arg-type]  # the stubs know only True and False
+    )
     return sink.getvalue().to_pybytes()
 
 

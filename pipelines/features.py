@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from data.features_job import FeaturesReport, build_features
@@ -11,9 +12,11 @@ from pipelines.workspace import Workspace
 
 def run(workspace: Workspace) -> FeaturesReport:
     """Make what is missing or out of date. Ray must be running."""
+    done = itertools.count(1)
+    total = len(workspace.recipe.universe.symbols)
     with progress("features") as advance:
         report = build_features(
-            workspace.recipe, workspace.lake, progress=lambda done, total: advance(done, total, "symbols")
+            workspace.recipe, workspace.lake, progress=lambda symbol, rows: advance(next(done), total, symbol)
         )
     console.print(
         f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} symbols made, "

@@ -89,8 +89,8 @@ def best_threshold(wss: Floats, following: Floats) -> Calibration:
 def next_returns(at: Ints, ts: Ints, close: Floats) -> Floats:
     """Return of the index over the bar after each time of ``at``; NaN where it has no bar then, or none after it.
 
-    >>> next_returns(np.array([1, 2, 3]), np.array([1, 2]), np.array([100.0, 101.0])).tolist()
-    [0.01, nan, nan]
+    >>> next_returns(np.array([1, 2, 3]), np.array([1, 2]), np.array([100.0, 125.0])).tolist()
+    [0.25, nan, nan]
     """
     following = np.append(close[1:] / close[:-1] - 1.0, np.nan)
     place = np.minimum(np.searchsorted(ts, at), len(ts) - 1)

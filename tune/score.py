@@ -33,7 +33,7 @@ def labels(fitted: Fitted, x: Floats, seed: int) -> Ints:
     """
     if isinstance(fitted, Sampled):
         return fitted.labels(x, seed)
-    return np.argmax(fitted.predict(x), axis=1).astype(np.int64)
+    return np.asarray(np.argmax(fitted.predict(x), axis=1), np.int64)
 
 
 def score_fold(problem: Problem, family: str, params: Params, number: int) -> Score:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna import Trial
 
 from bellwether.errors import TaskRefused
+
+if TYPE_CHECKING:
+    from optuna import Trial
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +36,26 @@ class Fitted(Protocol):
 
     def graph(self) -> bytes:
         """The model and its preprocessing as one ONNX graph: float32 (n, features) in, probabilities out last."""
+        ...
+
+
+@runtime_checkable
+class Sampled(Fitted, Protocol):
+    """A fitted model that stands for draws from its probabilities, not for the most probable class.
+
+    The stratified baseline gives every row the same probabilities: their argmax is the majority class, another
+    baseline. An evaluation that meets a `Sampled` model asks it for labels; the served graph is unchanged.
+
+    >>> from bellwether.models import family
+    >>> x, y = np.zeros((4, 2)), np.array([0, 1, 1, 1])
+    >>> isinstance(family("stratified").fit(x, y, {}, 2, 0), Sampled)
+    True
+    >>> isinstance(family("majority").fit(x, y, {}, 2, 0), Sampled)
+    False
+    """
+
+    def labels(self, x: Floats, seed: int) -> Ints:
+        """Class positions (n,), one draw a row. The same seed gives the same draws."""
         ...
 
 

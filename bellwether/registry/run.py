@@ -1,0 +1,61 @@
+"""What the MLflow run of a version holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+
+from bellwether.errors import RegistryError
+from bellwether.models.artefact import GRAPH, Artefact, Contract
+
+MODEL = "model"
+"""The folder of a run's artefacts that is the model version."""
+
+
+def tags_of(contract: Contract) -> dict[str, str]:
+    """What lists show of a version without fetching its contract."""
+    shown = {
+        "family": contract.family,
+        "universe": contract.universe,
+        "feature_set": contract.feature_set,
+        "definition": contract.definition,
+        "graph_sha256": contract.graph_sha256,
+        "passed": str(contract.verdict.get("passed") is True).lower(),
+    }
+    champion = contract.verdict.get("champion")
+    return shown if champion is None else shown | {"macro_f1": repr(float(champion))}
+
+
+def fill(client: Any, run_id: str, artefact: Artefact, files: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+    """Upload the artefact and its files, and log parameters and metrics."""
+    from mlflow.entities import Metric, Param
+
+    if wrong := [file for file in files if Path(file).name != file or file == MODEL]:
+        raise RegistryError(f"{wrong[0]!r} is no plain file name: extra files lie side by side, beside {MODEL}/")
+    with TemporaryDirectory() as place:
+        artefact.save(Path(place, MODEL))
+        _describe(Path(place, MODEL), run_id)
+        for file, text in files.items():
+            Path(place, file).write_text(text, encoding="utf-8")
+        client.log_artifacts(run_id, place)
+    contract, now = artefact.contract, int(time.time() * 1000)
+    params = {"family": contract.family, "seed": contract.seed, "horizon": contract.horizon} | contract.params
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+        params=[Param(key, str(value)) for key, value in params.items()],
+    )
+
+
+def _describe(directory: Path, run_id: str) -> None:
+    """Say in MLflow's own words that the folder is an ONNX model."""
+    from mlflow.models import Model
+
+    model = Model(artifact_path=MODEL, run_id=run_id)
+    model.add_flavor("onnx", onnx_version=onnx.__version__, data=GRAPH)
+    model.save(str(directory / "MLmodel"))
