@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import fsum, isfinite, isinf, isnan
-from typing import Literal, TypeGuard
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,10 +144,11 @@ def compose(
     >>> signal.signal, signal.wss, round(signal.wss_probability, 3), signal.coverage, signal.components[1].status
     ('BUY', 1.0, 1.1, 0.75, 'missing')
     """
-    newest = max((a.ts_event for a in answers.values() if _is_closed(a, now)), default=None)
+    given = [answers.get(symbol, UNANSWERED) for symbol in symbols]
+    newest = newest_bar(given, now)
     as_of = newest if now is None else now
     judge = _Judge(policy=policy, as_of=as_of, newest=newest)
-    judged = [judge(s, answers.get(s, UNANSWERED), w) for s, w in zip(symbols, _known(symbols, weights), strict=True)]
+    judged = [judge(*each) for each in zip(symbols, given, _known(symbols, weights), strict=True)]
     total = fsum(c.weight for c in judged if c.weight is not None and c.status == "fresh")
     everything = fsum(c.weight for c in judged if c.weight is not None)
     components = tuple(_shared(c, total) for c in judged)
@@ -168,8 +169,10 @@ def compose(
     )
 
 
-def _is_closed(answer: Prediction | Absence, now: int | None) -> TypeGuard[Prediction]:
-    return isinstance(answer, Prediction) and (now is None or answer.ts_event <= now)
+def newest_bar(answers: Iterable[Prediction | Absence], now: int | None = None) -> int | None:
+    """Close of the newest bar that a component predicts from and that has closed by ``now``; None if there is none."""
+    times = (a.ts_event for a in answers if isinstance(a, Prediction))
+    return max((ts for ts in times if now is None or ts <= now), default=None)
 
 
 def _known(symbols: Sequence[str], weights: Floats) -> list[float | None]:
@@ -220,15 +223,11 @@ class _Judge:
 
     def _status(self, answer: Prediction, age: int, weight: float | None) -> tuple[Status, str | None]:
         if self.policy.is_stale(age):
-            bars = age / self.policy.bar
-            return (
-                "stale",
-                f"its newest bar, {iso(answer.ts_event)}, is {bars:.3g} bars old; at most {self.policy.max_age_bars}",
-            )
-        return (
-            "fresh",
-            None if weight is not None else f"no weight is in force at {iso(self.newest or answer.ts_event)}",
-        )
+            bars, most = age / self.policy.bar, self.policy.max_age_bars
+            return "stale", f"its newest bar, {iso(answer.ts_event)}, is {bars:.3g} bars old; at most {most}"
+        if weight is None:
+            return "fresh", f"no weight is in force at {iso(self.newest or answer.ts_event)}"
+        return "fresh", None
 
 
 def _score(answer: Prediction) -> int:
@@ -261,9 +260,7 @@ def _reason(components: Sequence[Component], coverage: float, newest: int | None
     if coverage < policy.coverage_floor:
         return f"coverage {coverage:.3f} is below the floor of {policy.coverage_floor}: {out}"
     if newest is not None and policy.is_before_night(newest):
-        return (
-            f"the bar predicted from {iso(newest)} lies across the night, which the recipe leaves out (overnight: drop)"
-        )
+        return f"what follows {iso(newest)} lies across the night, which the recipe leaves out (overnight: drop)"
     return None
 
 

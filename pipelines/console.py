@@ -11,6 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 console = Console(stderr=False, highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+
+def say(text: str) -> None:
+    """Print one line of a job's report; the terminal wraps it, so that it can be copied and searched whole."""
+    console.print(text, soft_wrap=True)
+
+
 Advance = Callable[[int, int, str], None]
 """``advance(done, total, label)``; a total of 0 is one that is not known yet."""
 

@@ -6,7 +6,7 @@ import getpass
 import socket
 
 from pipelines import ingest, promote, signal, train
-from pipelines.console import console
+from pipelines.console import say
 from pipelines.serve import deployed
 from pipelines.workspace import Workspace
 
@@ -21,9 +21,9 @@ def run(workspace: Workspace) -> None:
         version = train.sweep_and_register(workspace)
         promote.promote(workspace, version, "Production", who=getpass.getuser(), why="demo")
         with deployed(workspace, host="127.0.0.1", port=free_port()) as url:
-            console.print(f"[bold]GET[/bold] {url}/signal/index?universe={workspace.recipe.universe.name}")
+            say(f"[bold]GET[/bold] {url}/signal/index?universe={workspace.recipe.universe.name}")
             signal.run(workspace, url)
-    console.print("\ndone: everything that was started is stopped. Next: `bellwether serve index-hourly`")
+    say(f"\ndone: everything that was started is stopped. Next: `bellwether serve {workspace.source}`")
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import itertools
 import sys
 
 from data.features_job import FeaturesReport, build_features
-from pipelines.console import console, progress
+from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def run(workspace: Workspace) -> FeaturesReport:
         report = build_features(
             workspace.recipe, workspace.lake, progress=lambda symbol, rows: advance(next(done), total, symbol)
         )
-    console.print(
+    say(
         f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} symbols made, "
         f"{len(report.skipped)} unchanged, {report.seconds:.1f} s"
     )

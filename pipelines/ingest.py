@@ -7,7 +7,7 @@ import sys
 from rich.markup import escape
 
 from data.ingest import IngestReport, ingest
-from pipelines.console import console, progress
+from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
 
@@ -21,13 +21,13 @@ def run(workspace: Workspace) -> IngestReport:
             workspace.settings.market_data,
             lambda stage, rows: advance(rows, 0, f"{stage} rows"),
         )
-    console.print(
+    say(
         f"[bold]ingest[/bold] {recipe.kind}: {report.rows_in:,} rows in, {report.kept:,} kept "
         f"({report.added:,} new, {report.revised:,} revised, {report.unchanged:,} unchanged), "
         f"{sum(report.quarantined.values()):,} quarantined, {report.gaps:,} gaps, {len(report.symbols)} symbols"
     )
     for reason, count in sorted(report.quarantined.items()):
-        console.print(f"  quarantined {count:,}: {escape(reason)}")
+        say(f"  quarantined {count:,}: {escape(reason)}")
     return report
 
 

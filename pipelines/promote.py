@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bellwether.errors import NoChampion
-from pipelines.console import console
+from pipelines.console import say
 from pipelines.workspace import Workspace
 
 
@@ -12,14 +12,14 @@ def promote(workspace: Workspace, version: int | None, alias: str, *, who: str, 
     name = workspace.recipe.name
     version = newest_passed(workspace) if version is None else version
     workspace.registry.promote(name, version, alias, who=who, why=why)
-    console.print(f"[bold]promoted[/bold] {name} version {version} to {alias}")
+    say(f"[bold]promoted[/bold] {name} version {version} to {alias}")
     return version
 
 
 def rollback(workspace: Workspace, alias: str, *, who: str, why: str) -> int:
     """Give ``alias`` back to the version that held it before."""
     version = workspace.registry.rollback(workspace.recipe.name, alias, who=who, why=why)
-    console.print(f"[bold]rolled back[/bold] {workspace.recipe.name} {alias} to version {version}")
+    say(f"[bold]rolled back[/bold] {workspace.recipe.name} {alias} to version {version}")
     return version
 
 

@@ -58,7 +58,7 @@ def series_after_training(workspace: Workspace, artefact: Artefact) -> SignalSer
     panel = load_panel(recipe, lake)
     after = panel.ts > int(artefact.contract.train_end.timestamp() * 1e9)
     ts, who = panel.ts[after], panel.who[after]
-    probabilities = Predictor(artefact).predict(panel.x[after])
+    probabilities = Predictor(artefact).predict(panel.x[after]).astype(np.float64)
     weights = load_weights(lake, recipe.universe).matrix(np.unique(ts), panel.symbols)
     return signal_series(ts, who, probabilities, weights)
 
@@ -66,8 +66,7 @@ def series_after_training(workspace: Workspace, artefact: Artefact) -> SignalSer
 def index_moves(workspace: Workspace, ts: Ints) -> tuple[Floats, Floats]:
     """Simple return of the index over the horizon after, and over the bar before, each of ``ts``; NaN if unknown."""
     recipe = workspace.recipe
-    bars = workspace.lake.read(recipe.kind, recipe.universe.index, ["ts_event", "close"])
-    times, close = bars["ts_event"].cast("int64").to_numpy(), bars["close"].to_numpy()
+    times, close = workspace.index_closes()
     moved, _ = target_kind(recipe.target.kind).outcome(times, close, recipe.session, recipe.target)
     last = np.concatenate([[np.nan], close[1:] / close[:-1] - 1.0])
     at = np.minimum(np.searchsorted(times, ts), len(times) - 1)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.console import console, progress
+from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
 
@@ -19,7 +19,7 @@ def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     with local_ray(), deployed(workspace, host=host, port=port, alias=alias) as url:
-        console.print(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
+        say(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
         stop.wait()
 
 

@@ -8,7 +8,7 @@ import httpx
 from rich.table import Table
 
 from bellwether.errors import ServiceError
-from pipelines.console import console
+from pipelines.console import console, say
 from pipelines.workspace import Workspace
 
 COLOURS = {"BUY": "green", "SELL": "red", "HOLD": "yellow"}
@@ -34,13 +34,13 @@ def fetch(url: str, universe: str) -> dict[str, Any]:
 def show(answer: dict[str, Any]) -> None:
     """Print a signal with its component table."""
     colour = COLOURS[answer["signal"]]
-    console.print(
+    say(
         f"\n[bold {colour}]{answer['signal']}[/bold {colour}] {answer['universe']}  "
         f"WSS {answer['wss']:+.3f}  probability-weighted {answer['wss_probability']:+.3f}  "
         f"coverage {answer['coverage']:.0%}  bar {answer['bar_time']}"
     )
     if answer.get("reason"):
-        console.print(f"  {answer['reason']}")
+        say(f"  {answer['reason']}")
     table = Table()
     for column in ("symbol", "action", "confidence", "weight", "contribution", "status", "bar"):
         table.add_column(column, justify="right" if column in ("confidence", "weight", "contribution") else "left")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe
 from pipelines import features, ingest
-from pipelines.console import console, progress
+from pipelines.console import console, progress, say
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _sweep(workspace: Workspace, panel: Panel, run_id: str, *, resume: bool) -> 
     from tune.sweep import sweep
 
     recipe = workspace.recipe
-    console.print(f"[bold]sweep[/bold] {run_id}: {recipe.search.trials} trials of {', '.join(recipe.families)}")
+    say(f"[bold]sweep[/bold] {run_id}: {recipe.search.trials} trials of {', '.join(recipe.families)}")
     with progress("sweep") as advance:
         return sweep(
             recipe,
@@ -105,19 +105,20 @@ def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) 
     from data.weights.table import load_weights
     from tune.champion import crown
 
-    recipe, lake = workspace.recipe, workspace.lake
-    bars = lake.read(recipe.kind, recipe.universe.index, ["ts_event", "close"])
-    index = (bars["ts_event"].cast("int64").to_numpy(), bars["close"].to_numpy())
-    return crown(recipe, panel, trials, weights=load_weights(lake, recipe.universe), index=index)
+    weights = load_weights(workspace.lake, workspace.recipe.universe)
+    return crown(workspace.recipe, panel, trials, weights=weights, index=workspace.index_closes())
 
 
 def _report(workspace: Workspace, champion: Champion, version: int) -> None:
     verdict, name = champion.verdict, workspace.recipe.name
     if verdict.passed:
         workspace.registry.promote(name, version, "Staging", who=getpass.getuser(), why="passed its gate")
+    contract = champion.artefact.contract
+    chosen = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in contract.params.items())
+    say(f"[bold]champion[/bold] {contract.family}: {chosen or 'nothing to tune'}")
     colour, word = ("green", "passed") if verdict.passed else ("yellow", "refused")
-    console.print(f"[bold]gate[/bold] [{colour}]{word}[/{colour}]: {verdict.reason}")
-    console.print(f"[bold]registered[/bold] {name} version {version}" + (", now Staging" if verdict.passed else ""))
+    say(f"[bold]gate[/bold] [{colour}]{word}[/{colour}]: {verdict.reason}")
+    say(f"[bold]registered[/bold] {name} version {version}" + (", now Staging" if verdict.passed else ""))
 
 
 if __name__ == "__main__":

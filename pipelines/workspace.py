@@ -11,6 +11,7 @@ from bellwether.config import Recipe, Settings, load_recipe
 
 if TYPE_CHECKING:
     from bellwether.registry import Registry
+    from data.features.base import Floats, Ints
     from data.lake import Lake
 
 
@@ -47,3 +48,10 @@ class Workspace:
         from bellwether.registry import Ledger, Registry
 
         return Registry(self.settings.tracking_uri, Ledger(self.settings.ledger))
+
+    def index_closes(self) -> tuple[Ints, Floats]:
+        """Close times (UTC nanoseconds, rising) and closes of the universe's index."""
+        from data.features.market import times
+
+        bars = self.lake.read(self.recipe.kind, self.recipe.universe.index, ["ts_event", "close"])
+        return times(bars), bars.column("close").to_numpy()

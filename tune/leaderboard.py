@@ -66,7 +66,8 @@ def render(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify=where)  # type: ignore[arg-type]
     for name in ("lift", "accuracy", "trials", "seconds"):
         table.add_column(name, justify="right")
-    table.add_column("parameters", overflow="fold")
+    if any(row.error for row in rows):
+        table.add_column("failed because", overflow="fold")
     bar = max((r.macro_f1 for r in rows if r.baseline), default=math.nan)
     for row in rows:
         table.add_row(*_cells(row, bar), style="dim" if row.baseline else None)
@@ -136,9 +137,4 @@ def _cells(row: Row, bar: float) -> tuple[str, ...]:
         f"{row.accuracy:.4f}",
         tried,
         f"{row.seconds:.1f}",
-        escape(", ".join(f"{k}={_short(v)}" for k, v in row.params.items())),
     )
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -150,26 +151,21 @@ class Artefact:
         Raises
         ------
         ModelError
-            The directory already holds something: saved artefacts are not overwritten.
+            The directory already holds something (saved artefacts are not overwritten), or cannot be written.
         """
         self.check()
-        directory.parent.mkdir(parents=True, exist_ok=True)
         staged = directory.parent / f".{directory.name}.{secrets.token_hex(4)}"
-        staged.mkdir()
         contract = self.contract.model_dump_json(indent=2) + "\n"
-        for name, content in ((GRAPH, self.graph), (CONTRACT, contract.encode())):
-            _write(staged / name, content)
-        _sync(staged)
         try:
+            staged.mkdir(parents=True)
+            for name, content in ((GRAPH, self.graph), (CONTRACT, contract.encode())):
+                _write(staged / name, content)
+            _sync(staged)
             staged.rename(directory)
+            _sync(directory.parent)
         except OSError as error:
-            for name in (GRAPH, CONTRACT):
-                (staged / name).unlink()
-            staged.rmdir()
-            raise ModelError(
-                f"cannot save to {directory}: {error.strerror}; choose a new or empty directory"
-            ) from error
-        _sync(directory.parent)
+            shutil.rmtree(staged, ignore_errors=True)
+            raise ModelError(f"cannot save to {directory}: {error.strerror}; choose a new directory") from error
 
     @classmethod
     def load(cls, directory: Path) -> Artefact:

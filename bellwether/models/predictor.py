@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from bellwether.errors import ModelError
@@ -12,6 +14,13 @@ from bellwether.models.graph import INPUT, OUTPUT
 from bellwether.models.rows import singles
 
 ERRORS_ONLY = 3
+
+OPT_OUT = "ORT_DISABLE_TELEMETRY"
+"""onnxruntime reports to its maker unless this is set before it starts: figures of a desk's models stay at the desk.
+
+Set to 1 by the first `Predictor`, unless the user has set it to something else. Other code of a process that loads
+onnxruntime before that should set it as well.
+"""
 
 
 class Predictor:
@@ -68,7 +77,10 @@ class Predictor:
         return answer
 
 
-def _session(graph: bytes) -> onnxruntime.InferenceSession:
+def _session(graph: bytes) -> Any:
+    os.environ.setdefault(OPT_OUT, "1")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY

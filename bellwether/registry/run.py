@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,12 +31,17 @@ def tags_of(contract: Contract) -> dict[str, str]:
     return shown if champion is None else shown | {"macro_f1": repr(float(champion))}
 
 
+def check_files(names: Iterable[str]) -> None:
+    """Raise `RegistryError` for an extra file that is not one beside the model's folder."""
+    for name in names:
+        if Path(name).name != name or name == MODEL:
+            raise RegistryError(f"{name!r} is no plain file name: extra files lie side by side, beside {MODEL}/")
+
+
 def fill(client: Any, run_id: str, artefact: Artefact, files: Mapping[str, str], metrics: Mapping[str, float]) -> None:
     """Upload the artefact and its files, and log parameters and metrics."""
     from mlflow.entities import Metric, Param
 
-    if wrong := [file for file in files if Path(file).name != file or file == MODEL]:
-        raise RegistryError(f"{wrong[0]!r} is no plain file name: extra files lie side by side, beside {MODEL}/")
     with TemporaryDirectory() as place:
         artefact.save(Path(place, MODEL))
         _describe(Path(place, MODEL), run_id)

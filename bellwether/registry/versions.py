@@ -19,7 +19,7 @@ from typing import Any
 from bellwether.errors import ModelError, NoChampion, RegistryError, UnknownName
 from bellwether.models.artefact import CONTRACT, GRAPH, Artefact, Contract
 from bellwether.registry.backend import Backend, asking
-from bellwether.registry.run import MODEL, fill, tags_of
+from bellwether.registry.run import MODEL, check_files, fill, tags_of
 
 ALIASES = ("Staging", "Production")
 """What a version may carry; serving follows one of them."""
@@ -76,6 +76,7 @@ class Versions:
             MLflow refuses; a run that was begun is marked as failed.
         """
         artefact.check()
+        check_files(files or {})
         if not NAMES.fullmatch(name):
             raise RegistryError(f"a model cannot be called {name!r}: use letters, digits, spaces and . _ -")
         client = self._backend.client

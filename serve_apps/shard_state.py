@@ -1,0 +1,145 @@
+"""What a shard knows: its model, the market's context, and the newest features and prediction of its symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bellwether.actions import ACTIONS
+from bellwether.config.recipe import Recipe
+from bellwether.errors import ModelError
+from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.predictor import Predictor
+from bellwether.signal import Absence, Prediction
+from data.features import feature_set
+from data.features.base import FeatureSet, Floats, Ints
+from data.features.market import MarketContext, component_features, market_context, times
+from data.lake import Entry, Lake
+from data.weights.table import load_weights, weights_kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """The newest closed bar of a symbol: its features, bit for bit those of the feature table, and prediction."""
+
+    prediction: Prediction
+    features: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a shard knows at one version of the lake. Never changes; the next version is another view.
+
+    ``stamp`` names everything the answers depend on: views of one stamp answer alike, in whatever process.
+    """
+
+    stamp: str
+    context: MarketContext
+    newest: Mapping[str, Newest | Absence]
+
+
+class ShardState:
+    """Makes views of the lake through one model.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        The components of this shard; the market's context is that of the whole universe.
+    version : int
+        Of the model.
+
+    Raises
+    ------
+    ModelError
+        The model was trained on features, classes, bars or components other than those it would be served.
+    """
+
+    def __init__(self, recipe: Recipe, lake: Lake, symbols: Sequence[str], version: int, artefact: Artefact) -> None:
+        self.recipe, self.lake, self.symbols, self.model = recipe, lake, tuple(symbols), version
+        self.features = feature_set(recipe.features)
+        check_contract(artefact.contract, recipe, self.features)
+        self.predictor = Predictor(artefact)
+
+    def version(self) -> str:
+        """What a view depends on, as a short text; changes if and only if it does."""
+        bars, weights = self.recipe.kind, weights_kind(self.recipe.universe)
+        return f"{self.model}-{self.lake.version(bars)}-{self.lake.version(weights)}"
+
+    def view(self, stamp: str) -> View:
+        """Read the lake and predict from the newest closed bar of each symbol, all at once."""
+        entries = self.lake.entries(self.recipe.kind)
+        context = self._context(entries)
+        rows = {s: self._row(s, entries, context) for s in self.symbols}
+        found = {s: row for s, row in rows.items() if not isinstance(row, Absence)}
+        predicted = (
+            dict(zip(found, self.predict(np.array([x for _, x in found.values()])), strict=True)) if found else {}
+        )
+        newest = {
+            s: row if isinstance(row, Absence) else self._newest(s, *row, predicted[s]) for s, row in rows.items()
+        }
+        return View(stamp=stamp, context=context, newest=newest)
+
+    def predict(self, x: Floats) -> list[tuple[float, ...]]:
+        """Class probabilities of each row of features."""
+        return [tuple(row) for row in self.predictor.predict(x).tolist()]
+
+    def named(self, row: Floats) -> dict[str, float]:
+        """A row of features by name."""
+        return dict(zip(self.features.outputs, row.tolist(), strict=True))
+
+    def _context(self, entries: Mapping[str, Entry]) -> MarketContext:
+        universe, closes = self.recipe.universe, {}
+        for symbol in universe.symbols:
+            if symbol in entries:
+                bars = self.lake.read_entry(entries[symbol], ["ts_event", "close"])
+                closes[symbol] = (times(bars), bars.column("close").to_numpy())
+        return market_context(closes, load_weights(self.lake, universe), universe.symbols)
+
+    def _row(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> tuple[int, Floats] | Absence:
+        """Close and features of the symbol's newest bar."""
+        if symbol not in entries:
+            return Absence(status="missing", reason="the lake has no bars of it; ingest them")
+        bars = self.lake.read_entry(entries[symbol])
+        x = component_features(self.features, bars, self.recipe.session, context)
+        if len(x) <= self.features.warmup:
+            need = self.features.warmup + 1
+            return Absence(status="missing", reason=f"its history has {len(x)} bars and the features need {need}")
+        if not np.isfinite(x[-1]).all():
+            unknown = [n for n, v in zip(self.features.outputs, x[-1], strict=True) if not np.isfinite(v)]
+            return Absence(status="missing", reason=f"features of its newest bar are not known: {', '.join(unknown)}")
+        return int(times(bars)[-1]), x[-1]
+
+    def _newest(self, symbol: str, ts: int, x: Floats, probabilities: tuple[float, ...]) -> Newest:
+        prediction = Prediction(symbol=symbol, ts_event=ts, probabilities=probabilities)
+        return Newest(prediction=prediction, features=self.named(x))
+
+
+def check_contract(contract: Contract, recipe: Recipe, features: FeatureSet) -> None:
+    """Raise `ModelError`, with both sides, if the model was made for something else than what would be served."""
+    pairs = {
+        "feature definition": (contract.definition, features.definition),
+        "feature order": (contract.features, features.outputs),
+        "class order": (contract.classes, ACTIONS),
+        "interval": (contract.interval, recipe.interval),
+        "components": (contract.symbols, recipe.universe.symbols),
+        "horizon": (contract.horizon, recipe.target.horizon),
+        "overnight": (contract.overnight, recipe.target.overnight),
+    }
+    for what, (model, served) in pairs.items():
+        if model != served:
+            raise ModelError(
+                f"the model's {what} is {_text(model)} and the one served is {_text(served)}: train {recipe.name} "
+                "again, or serve the version that belongs to it"
+            )
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def newest_time(context: MarketContext) -> int:
+    """Close of the newest bar of the universe, 0 where there is none."""
+    ts: Ints = context.ts
+    return int(ts[-1]) if len(ts) else 0
