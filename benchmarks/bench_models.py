@@ -2,7 +2,7 @@
 
 python -m benchmarks.bench_models [--rows 10000] [--features 17] [--repeats 300]
 
-Parameters are the middle of each family's space. Native and served figures are medians of the same row, in turn, in
+Parameters are the middle of each family's space. Native and served figures are medians over the same row, in turns, in
 one process on one thread; they must agree to 1e-5 on all rows before anything is printed.
 """
 
@@ -17,6 +17,7 @@ import argparse
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -31,6 +32,8 @@ from bellwether.models import family, family_names
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.base import Fitted, Floats, Ints
 from bellwether.models.predictor import Predictor
+
+TURN = 20
 
 
 def market(rows: int, features: int) -> tuple[Floats, Ints]:
@@ -53,7 +56,7 @@ def middle(name: str) -> dict[str, Any]:
             continue
         mean = np.sqrt(found.low * found.high) if found.log else (found.low + found.high) / 2
         chosen[key] = mean if isinstance(found.low, float) else int(mean) // (found.step or 1) * (found.step or 1)
-    return family(name).space(FixedTrial(chosen))  # type: ignore[arg-type]  # a FixedTrial is drawn from like a Trial
+    return family(name).space(FixedTrial(chosen))  # a FixedTrial is drawn from like a Trial
 
 
 def served(model: Fitted, features: int) -> tuple[Predictor, int]:
@@ -70,13 +73,14 @@ def served(model: Fitted, features: int) -> tuple[Predictor, int]:
 
 
 def p50(calls: tuple[Callable[[], object], ...], repeats: int) -> tuple[float, ...]:
-    """Median microseconds of each call, taken in turn so that a busy machine slows them alike."""
+    """Median microseconds of each call, in turns of `TURN`, so that a busy machine slows them alike."""
     taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats):
+    for _ in range(repeats // TURN):
         for call, times in zip(calls, taken, strict=True):
-            started = perf_counter()
-            call()
-            times.append(perf_counter() - started)
+            for _ in range(TURN):
+                started = perf_counter()
+                call()
+                times.append(perf_counter() - started)
     return tuple(1e6 * median(times) for times in taken)
 
 
@@ -96,8 +100,7 @@ def main() -> None:
         predictor, size = served(model, given.features)
         difference = float(np.abs(predictor.predict(x) - model.predict(x)).max())
         assert difference < 1e-5, f"{name}: served and native differ by {difference}"
-        row = x[:1]
-        native, fast = p50((lambda m=model: m.predict(row), lambda p=predictor: p.predict(row)), given.repeats)  # type: ignore[misc]
+        native, fast = p50((partial(model.predict, x[:1]), partial(predictor.predict, x[:1])), given.repeats)
         print(
             f"{name:<14} {fit_s:>6.2f} {native:>10.1f} {fast:>10.1f} {native / fast:>6.0f} "
             f"{size / 1000:>6.0f} {difference:>11.1e}"

@@ -1,6 +1,7 @@
 """A small complete installation to serve from: bars of a random walk, equal weights, and a promoted model.
 
-The model is a logistic regression on labels drawn at random: it answers like any other and means nothing.
+The model is a logistic regression of labels drawn at random on the installation's own features: it answers like any
+other and means nothing.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ from bellwether.models import family
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.registry import Ledger, Registry
 from data.features import feature_set
+from data.features.market import component_features
+from data.features_job import universe_context
 from data.lake import Lake
 from data.records import BARS, TIME
 from data.weights.base import WEIGHTS
-from data.weights.table import weights_kind
+from data.weights.table import load_weights, weights_kind
 
 Ints = NDArray[np.int64]
 
 MINUTE = 60_000_000_000
 CLOSES = (60, 120, 180, 240, 300, 360, 390)  # minutes after the open: seven bars a session, the last a short one
 FIRST_OPEN = 1_746_451_800_000_000_000  # Monday 2025-05-05 09:30 New York; no change of clocks within months
-WARMUP = 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,20 @@ class Installation:
         return load_recipe(self.recipe)
 
 
-def install(
+def install(home: Path, **options: Any) -> Installation:
+    """Make an installation below ``home``, with a model in Production; `prepare` has the options."""
+    made = prepare(home, **options)
+    recipe = made.load()
+    registry = Registry(made.tracking_uri, Ledger(made.ledger))
+    version = registry.register(recipe.name, artefact(recipe, Lake(made.lake)), metrics={})
+    registry.promote(recipe.name, version, "Production", who="bench", why="bench")
+    return made
+
+
+def prepare(
     home: Path, *, components: int = 4, sessions: int = 30, name: str = "bench", **serving: Any
 ) -> Installation:
-    """Make an installation below ``home``; ``serving`` are the recipe's."""
+    """Make a recipe and its lake, without a model; ``serving`` is the recipe's."""
     made = Installation(
         recipe=str(home / f"{name}.yaml"),
         lake=str(home / name / "lake"),
@@ -64,10 +76,7 @@ def install(
     Path(made.recipe).write_text(yaml.safe_dump(description(name, components, serving)), encoding="utf-8")
     recipe, lake = made.load(), Lake(made.lake)
     put_bars(lake, recipe, session_closes(sessions))
-    put_weights(lake, recipe, {symbol: 1.0 / components for symbol in recipe.universe.symbols})
-    registry = Registry(made.tracking_uri, Ledger(made.ledger))
-    version = registry.register(recipe.name, artefact(recipe), files={}, metrics={})
-    registry.promote(recipe.name, version, "Production", who="bench", why="bench")
+    put_weights(lake, recipe, dict.fromkeys(recipe.universe.symbols, 1.0 / components))
     return made
 
 
@@ -116,11 +125,13 @@ def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
     lake.commit(kind, [lake.stage(kind, "weights", pa.table(columns, schema=WEIGHTS))])
 
 
-def artefact(recipe: Recipe, **changes: Any) -> Artefact:
+def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
     """A model for a recipe; ``changes`` are made to its contract."""
     fs = feature_set(recipe.features)
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(400, len(fs.outputs))), rng.integers(0, len(ACTIONS), 400)
+    context = universe_context(recipe, lake, load_weights(lake, recipe.universe))
+    first = lake.read(recipe.kind, recipe.universe.symbols[0])
+    x = component_features(fs, first, recipe.session, context)[fs.warmup :]
+    y = np.random.default_rng(0).integers(0, len(ACTIONS), len(x))
     graph = family("logistic").fit(x, y, {"C": 1.0}, len(ACTIONS), 0).graph()
     now = datetime(2025, 1, 1, tzinfo=UTC)
     contract = {
@@ -144,7 +155,7 @@ def artefact(recipe: Recipe, **changes: Any) -> Artefact:
         "sell": -0.25,
         "train_start": now,
         "train_end": now,
-        "train_rows": 400,
+        "train_rows": len(x),
         "metrics": {},
         "baselines": {},
         "verdict": {"passed": True, "reason": "made for a benchmark"},

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 console = Console(stderr=False, highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -15,6 +17,11 @@ errors = Console(stderr=True, highlight=False)
 def say(text: str) -> None:
     """Print one line of a job's report; the terminal wraps it, so that it can be copied and searched whole."""
     console.print(text, soft_wrap=True)
+
+
+def grid(title: str | None = None) -> Table:
+    """An empty table in the style of all reports: a rule below the head, narrow enough for 80 columns."""
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 Advance = Callable[[int, int, str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
-from pipelines import ingest, promote, signal, train
+from pipelines import ingest, oracle, promote, signal, train
 from pipelines.console import say
 from pipelines.serve import deployed
 from pipelines.workspace import Workspace
@@ -19,6 +19,7 @@ def run(workspace: Workspace) -> None:
     with local_ray():
         train.prepare(workspace)
         version = train.sweep_and_register(workspace)
+        oracle.run(workspace, workspace.registry.load(workspace.recipe.name, version)[1])
         promote.promote(workspace, version, "Production", who=getpass.getuser(), why="demo")
         with deployed(workspace, host="127.0.0.1", port=free_port()) as url:
             say(f"[bold]GET[/bold] {url}/signal/index?universe={workspace.recipe.universe.name}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from bellwether.errors import NoChampion
-from pipelines.console import console
+from pipelines.console import console, grid
 from pipelines.workspace import Workspace
 
 
@@ -19,8 +17,8 @@ def run(workspace: Workspace, version: int | None = None) -> None:
         raise NoChampion(f"{name} has no version yet: run `bellwether train {name}`")
     chosen = versions[-1].version if version is None else version
     console.print(render(from_json(registry.read(name, chosen, "leaderboard.json"))))
-    table = Table(title=f"{name}: versions")
-    for column in ("version", "family", "macro-F1 on the untouched segment", "gate", "alias", "made"):
+    table = grid(f"{name}: versions")
+    for column in ("version", "family", "holdout F1", "gate", "alias", "made"):
         table.add_column(column)
     for v in versions:
         gate = "passed" if v.passed else "refused"

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from bellwether.errors import NoChampion
@@ -17,7 +18,7 @@ from bellwether.validation.index_score import IndexScore, score_index
 from data.panel import load_panel
 from data.targets import target_kind
 from data.weights.table import load_weights
-from pipelines.console import console
+from pipelines.console import console, grid
 from pipelines.workspace import Workspace
 
 Floats = NDArray[np.float64]
@@ -44,10 +45,10 @@ def score(workspace: Workspace, artefact: Artefact) -> tuple[IndexScore, ...]:
     known = np.isfinite(moved) & np.isfinite(last) & np.isfinite(series.wss)
     step = np.nextafter(0.0, 1.0)
     rows = (
-        ("signal (WSS)", series.wss, contract.buy, contract.sell),
-        ("signal (probability-weighted)", series.wss_probability, contract.buy, contract.sell),
-        ("baseline: always hold", np.zeros_like(moved), np.inf, -np.inf),
-        ("baseline: last return", last, step, -step),
+        ("WSS", series.wss, contract.buy, contract.sell),
+        ("WSS by probability", series.wss_probability, contract.buy, contract.sell),
+        ("always hold (base)", np.zeros_like(moved), np.inf, -np.inf),
+        ("last return (base)", last, step, -step),
     )
     return tuple(score_index(name, signal[known], moved[known], buy=buy, sell=sell) for name, signal, buy, sell in rows)
 
@@ -75,20 +76,20 @@ def index_moves(workspace: Workspace, ts: Ints) -> tuple[Floats, Floats]:
 
 
 def render(scores: tuple[IndexScore, ...], title: str) -> Table:
-    """The scores with their 95 % intervals."""
-    table = Table(title=title)
-    for column in ("", "bars", "calls", "hit rate", "information coefficient", "captured, bp a bar"):
-        table.add_column(column, justify="left" if not column else "right")
+    """The scores with their 95 % intervals: share of calls that were right, correlation, and what they captured."""
+    table = grid(f"{title}\n{scores[0].bars:,} bars; 95 % intervals")
+    for column in ("", "calls", "hit rate", "IC", "bp a bar"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for s in scores:
-        table.add_row(s.name, f"{s.bars:,}", f"{s.calls:,}", _text(s.hit_rate, 3), _text(s.ic, 3), _text(s.captured, 2))
+        table.add_row(s.name, f"{s.calls:,}", _text(s.hit_rate, 2), _text(s.ic, 2), _text(s.captured, 1))
     return table
 
 
 def _text(interval: Interval | None, digits: int) -> str:
     if interval is None:
         return "-"
-    value, low, high = (f"{v:+.{digits}f}" for v in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
+    value, low, high = (f"{v:.{digits}f}" for v in (interval.value, interval.low, interval.high))
+    return escape(f"{value} [{low}, {high}]")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
 
     args = {"recipe": workspace.source, "alias": alias, **_stores(workspace)}
     build, arguments = builder(workspace.recipe.serving.app)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with progress("deploy"):
         serve.start(http_options={"host": host, "port": port})
         serve.run(build(arguments(**args)), name=workspace.recipe.name, route_prefix="/")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from rich.table import Table
 
 from bellwether.errors import ServiceError
-from pipelines.console import console, say
+from pipelines.console import console, grid, say
 from pipelines.workspace import Workspace
 
+NUMBERS = ("confidence", "weight", "contribution")
 COLOURS = {"BUY": "green", "SELL": "red", "HOLD": "yellow"}
 
 
@@ -41,9 +41,9 @@ def show(answer: dict[str, Any]) -> None:
     )
     if answer.get("reason"):
         say(f"  {answer['reason']}")
-    table = Table()
+    table = grid()
     for column in ("symbol", "action", "confidence", "weight", "contribution", "status", "bar"):
-        table.add_column(column, justify="right" if column in ("confidence", "weight", "contribution") else "left")
+        table.add_column(column, justify="right" if column in NUMBERS else "left", no_wrap=True)
     for c in answer["components"]:
         table.add_row(*_cells(c))
     console.print(table)
@@ -51,7 +51,7 @@ def show(answer: dict[str, Any]) -> None:
 
 def _cells(c: dict[str, Any]) -> tuple[str, ...]:
     if c["action"] is None:
-        return c["symbol"], "-", "-", _number(c["weight"]), "-", c["status"], c["ts_event"] or "-"
+        return c["symbol"], "-", "-", _number(c["weight"]), "-", c["status"], _short(c["ts_event"])
     confidence = c["probabilities"][c["action"]]
     return (
         c["symbol"],
@@ -60,9 +60,14 @@ def _cells(c: dict[str, Any]) -> tuple[str, ...]:
         _number(c["weight"]),
         f"{c['contribution']:+.3f}",
         c["status"],
-        c["ts_event"],
+        _short(c["ts_event"]),
     )
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _short(time: str | None) -> str:
+    """``2025-06-30T20:00:00Z`` as ``06-30 20:00``: the whole of it stands above the table."""
+    return "-" if time is None else time[5:16].replace("T", " ")

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bellwether.config.recipe import Recipe
 from bellwether.signal import Absence, Prediction
 from serve_apps.following import Following
@@ -112,15 +110,12 @@ class ComponentPredictor:
         ):  # history and simulation: their newest bar has closed, whatever we think
             now = max(now, newest_time(context))
         made = [posted_features(p, state.features, session, context, now) for p in posted]
-        good = [m for m in made if isinstance(m, PostedFeatures)]
-        predicted = iter(state.predict(np.array([m.x for m in good])) if good else [])
         return [
-            m if isinstance(m, Refused) else self._explained(p.symbol, m, next(predicted))
-            for p, m in zip(posted, made, strict=True)
+            m if isinstance(m, Refused) else self._explained(p.symbol, m) for p, m in zip(posted, made, strict=True)
         ]
 
-    def _explained(self, symbol: str, made: PostedFeatures, probabilities: tuple[float, ...]) -> Explained:
-        prediction = Prediction(symbol=symbol, ts_event=made.ts, probabilities=probabilities)
+    def _explained(self, symbol: str, made: PostedFeatures) -> Explained:
+        prediction = Prediction(symbol=symbol, ts_event=made.ts, probabilities=self._state.predict(made.x))
         return Explained(prediction=prediction, features=self._state.named(made.x), notes=made.notes)
 
 

@@ -68,22 +68,19 @@ class ShardState:
         return f"{self.model}-{self.lake.version(bars)}-{self.lake.version(weights)}"
 
     def view(self, stamp: str) -> View:
-        """Read the lake and predict from the newest closed bar of each symbol, all at once."""
+        """Read the lake and predict from the newest closed bar of each symbol."""
         entries = self.lake.entries(self.recipe.kind)
         context = self._context(entries)
-        rows = {s: self._row(s, entries, context) for s in self.symbols}
-        found = {s: row for s, row in rows.items() if not isinstance(row, Absence)}
-        predicted = (
-            dict(zip(found, self.predict(np.array([x for _, x in found.values()])), strict=True)) if found else {}
-        )
-        newest = {
-            s: row if isinstance(row, Absence) else self._newest(s, *row, predicted[s]) for s, row in rows.items()
-        }
+        newest = {s: self._newest(s, entries, context) for s in self.symbols}
         return View(stamp=stamp, context=context, newest=newest)
 
-    def predict(self, x: Floats) -> list[tuple[float, ...]]:
-        """Class probabilities of each row of features."""
-        return [tuple(row) for row in self.predictor.predict(x).tolist()]
+    def predict(self, x: Floats) -> tuple[float, ...]:
+        """Class probabilities of one row of features.
+
+        Rows go through the graph one by one: together they would come out different in the last bit, depending on
+        how many share the call, and so on how the universe is cut into shards.
+        """
+        return tuple(self.predictor.predict(x[None])[0].tolist())
 
     def named(self, row: Floats) -> dict[str, float]:
         """A row of features by name."""
@@ -97,8 +94,7 @@ class ShardState:
                 closes[symbol] = (times(bars), bars.column("close").to_numpy())
         return market_context(closes, load_weights(self.lake, universe), universe.symbols)
 
-    def _row(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> tuple[int, Floats] | Absence:
-        """Close and features of the symbol's newest bar."""
+    def _newest(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> Newest | Absence:
         if symbol not in entries:
             return Absence(status="missing", reason="the lake has no bars of it; ingest them")
         bars = self.lake.read_entry(entries[symbol])
@@ -109,11 +105,8 @@ class ShardState:
         if not np.isfinite(x[-1]).all():
             unknown = [n for n, v in zip(self.features.outputs, x[-1], strict=True) if not np.isfinite(v)]
             return Absence(status="missing", reason=f"features of its newest bar are not known: {', '.join(unknown)}")
-        return int(times(bars)[-1]), x[-1]
-
-    def _newest(self, symbol: str, ts: int, x: Floats, probabilities: tuple[float, ...]) -> Newest:
-        prediction = Prediction(symbol=symbol, ts_event=ts, probabilities=probabilities)
-        return Newest(prediction=prediction, features=self.named(x))
+        prediction = Prediction(symbol=symbol, ts_event=int(times(bars)[-1]), probabilities=self.predict(x[-1]))
+        return Newest(prediction=prediction, features=self.named(x[-1]))
 
 
 def check_contract(contract: Contract, recipe: Recipe, features: FeatureSet) -> None:

@@ -84,7 +84,7 @@ def test_the_table_shows_lift_over_the_best_baseline_and_what_failed():
     assert "+0.1100" in logistic
     failed = next(line for line in lines if "xgboost" in line)
     assert "ValueError: depth" in failed
-    assert any("stratified (baseline)" in line for line in lines)
+    assert any("stratified (base)" in line for line in lines)
     assert any("ValueError: depth" in line and "1 (1 failed)" in line for line in lines)
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -61,10 +62,16 @@ def leaderboard(trials: Iterable[TrialResult]) -> tuple[Row, ...]:
 
 def render(rows: Sequence[Row]) -> Table:
     """A table for the terminal: baselines dimmed, each row with its lift over the best baseline."""
-    table = Table(title="Mean over walk-forward folds", title_justify="left")
+    table = Table(
+        title="Mean over walk-forward folds",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name, where in (("#", "right"), ("family", "left"), ("macro-F1", "right"), ("± s.e.", "right")):
-        table.add_column(name, justify=where)  # type: ignore[arg-type]
-    for name in ("lift", "accuracy", "trials", "seconds"):
+        table.add_column(name, justify=where, no_wrap=True)  # type: ignore[arg-type]
+    for name in ("lift", "accuracy", "trials", "fit s"):
         table.add_column(name, justify="right")
     if any(row.error for row in rows):
         table.add_column("failed because", overflow="fold")
@@ -124,7 +131,7 @@ def _row(rank: int, group: Sequence[TrialResult]) -> Row:
 
 
 def _cells(row: Row, bar: float) -> tuple[str, ...]:
-    name = f"{row.family} (baseline)" if row.baseline else row.family
+    name = f"{row.family} (base)" if row.baseline else row.family
     tried = f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials)
     if row.error is not None:
         return str(row.rank), name, "–", "–", "–", "–", tried, f"{row.seconds:.1f}", escape(row.error)

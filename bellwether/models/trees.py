@@ -87,7 +87,7 @@ def float32_below(thresholds: NDArray[np.float64]) -> Singles:
     For float32 ``x``, ``x <= threshold`` and ``x <= float32_below(threshold)`` are the same; rounding to nearest
     can move a threshold up onto a value it is meant to separate.
 
-    >>> bool(np.float32(0.1) > 0.1), bool(float32_below(np.array([0.1]))[0] <= 0.1)
+    >>> float(np.float32(0.1)) > 0.1, float(float32_below(np.array([0.1]))[0]) <= 0.1
     (True, True)
     """
     rounded = thresholds.astype(np.float32)

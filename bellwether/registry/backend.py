@@ -18,11 +18,15 @@ EXPERIMENT = "bellwether"
 
 SQLITE = "sqlite:///"
 
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 """Set before MLflow is imported, which is when it reads them, unless the user has set them already."""
 
-NOISY = ("alembic", "mlflow.store.db.utils")
-"""Loggers that tell of each step of the creation of a database."""
+NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry.abstract_store")
+"""Loggers that tell of each step of the creation of a database or a version."""
 
 
 class Backend:
@@ -48,7 +52,7 @@ class Backend:
                 return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
             uri = f"{SQLITE}{database}"
             database.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(database), _quietly():
+            with _alone(database), quietly():
                 return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     @cached_property
@@ -97,15 +101,8 @@ def asking(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Two processes that create the schema at once make half of it each; the second waits and finds it made."""
-    with database.with_name(f"{database.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
+    """Let `NOISY` loggers say warnings only."""
     loggers = [logging.getLogger(name) for name in NOISY]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -115,3 +112,11 @@ def _quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Two processes that create the schema at once make half of it each; the second waits and finds it made."""
+    with database.with_name(f"{database.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -18,7 +18,7 @@ from typing import Any
 
 from bellwether.errors import ModelError, NoChampion, RegistryError, UnknownName
 from bellwether.models.artefact import CONTRACT, GRAPH, Artefact, Contract
-from bellwether.registry.backend import Backend, asking
+from bellwether.registry.backend import Backend, asking, quietly
 from bellwether.registry.run import MODEL, check_files, fill, tags_of
 
 ALIASES = ("Staging", "Production")
@@ -80,7 +80,7 @@ class Versions:
         if not NAMES.fullmatch(name):
             raise RegistryError(f"a model cannot be called {name!r}: use letters, digits, spaces and . _ -")
         client = self._backend.client
-        with asking(f"register {name}"):
+        with asking(f"register {name}"), quietly():
             self._make(name)
             tags = tags_of(artefact.contract)
             run = client.create_run(self._backend.experiment, run_name=f"{name} {artefact.contract.family}", tags=tags)
