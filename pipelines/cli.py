@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -132,12 +133,16 @@ def serve(
 
 
 @app.command(epilog="Example: [bold]bellwether signal index-hourly --url http://127.0.0.1:8000[/bold]")
-def signal(recipe: RecipeArg, url: UrlOpt = "http://127.0.0.1:8000") -> None:
+def signal(
+    recipe: RecipeArg,
+    url: UrlOpt = "http://127.0.0.1:8000",
+    picture: Annotated[Path | None, typer.Option(help="Draw the answer there too, as SVG.")] = None,
+) -> None:
     """Ask the served app for the index signal and show its components."""
     workspace = Workspace.open(recipe)
     from pipelines import signal as job
 
-    job.run(workspace, url)
+    job.run(workspace, url, picture)
 
 
 @app.command(epilog="Example: [bold]bellwether score index-hourly-qqq[/bold]")

@@ -105,9 +105,7 @@ class ComponentPredictor:
         state, context = self._state, self._view.value.context
         session = state.recipe.session
         now = self._clock()
-        if (
-            state.recipe.serving.clock == "data"
-        ):  # history and simulation: their newest bar has closed, whatever we think
+        if state.recipe.serving.clock == "data":  # history and simulation: what the lake holds has closed
             now = max(now, newest_time(context))
         made = [posted_features(p, state.features, session, context, now) for p in posted]
         return [

@@ -4,7 +4,7 @@
 ``serve deploy``, and ``bellwether serve index-hourly`` does either's work with the settings of the command line.
 """
 
-from __future__ import annotations
+# No postponed annotations here: Serve looks at the type of what `build` takes to make it of a config's `args`.
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def build(args: IndexSignalArgs) -> serve.Application:
     model = Model(name=recipe.name, version=version, alias=args.alias, contract=contract)
     slices = shards(recipe.universe.symbols, args.shards or recipe.serving.shards)
     predictors = [
-        _deployment(ComponentPredictor, f"ComponentPredictor-{k}").bind(recipe, symbols, version, stores)
+        _deployment(ComponentPredictor, f"ComponentPredictor-{k}", access_log=False).bind(recipe, symbols, version, stores)
         for k, symbols in enumerate(slices)
     ]
     ingress = _deployment(serve.ingress()(IndexSignal), "IndexSignal")
@@ -75,6 +75,11 @@ def build(args: IndexSignalArgs) -> serve.Application:
     return app
 
 
-def _deployment(of: type, name: str) -> Any:
-    options = {"num_cpus": CPUS}
-    return serve.deployment(name=name, max_ongoing_requests=ONGOING, ray_actor_options=options)(of)
+def _deployment(of: type, name: str, access_log: bool = True) -> Any:
+    """A shard logs no calls: the ingress logs the request that made them, and a line a call costs time."""
+    return serve.deployment(
+        name=name,
+        max_ongoing_requests=ONGOING,
+        ray_actor_options={"num_cpus": CPUS},
+        logging_config={"enable_access_log": access_log},
+    )(of)

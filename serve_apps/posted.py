@@ -94,12 +94,9 @@ def _unfit(posted: Posted, ts: Ints, session: Session, now: int) -> Refused | No
 
 def _raw(posted: Posted) -> pa.Table:
     n = posted.bars.num_rows
-    origin: dict[str, Column] = {"source": pa.repeat("request", n), "row": pa.array(range(1, n + 1))}
-    columns = {
-        "symbol": pa.repeat(posted.symbol, n),
-        **dict(zip(posted.bars.column_names, posted.bars.columns, strict=True)),
-    }
-    return pa.table(columns | origin, schema=RAW)
+    columns: Column = dict(zip(posted.bars.column_names, posted.bars.columns, strict=True))
+    columns |= {"symbol": pa.repeat(posted.symbol, n), "source": pa.repeat("request", n), "row": range(1, n + 1)}
+    return pa.table(columns, schema=RAW)
 
 
 def _flat(basket: Floats, unknown: Flags, ts: Ints, context: MarketContext) -> tuple[Floats, tuple[str, ...]]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from bellwether.errors import UnknownName
 from bellwether.models.base import Family
+from bellwether.table import Places, entry
 
-FAMILIES: dict[str, tuple[str, str]] = {
+FAMILIES: Places = {
     "majority": ("bellwether.models.majority", "MAJORITY"),
     "stratified": ("bellwether.models.stratified", "STRATIFIED"),
     "logistic": ("bellwether.models.logistic", "LOGISTIC"),
@@ -35,8 +33,5 @@ def family(name: str) -> Family:
     >>> family("majority").baseline
     True
     """
-    if name not in FAMILIES:
-        raise UnknownName("model family", name, FAMILIES)
-    module, attribute = FAMILIES[name]
-    found: Family = getattr(import_module(module), attribute)
+    found: Family = entry("model family", FAMILIES, name)
     return found

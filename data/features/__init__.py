@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from bellwether.errors import UnknownName
+from bellwether.table import Places, entry
 from data.features.base import FeatureSet
 
-FEATURE_SETS: dict[str, tuple[str, str]] = {
+FEATURE_SETS: Places = {
     "hourly": ("data.features.hourly", "HOURLY"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""
@@ -24,8 +22,5 @@ def feature_set(name: str) -> FeatureSet:
     >>> feature_set("hourly").warmup
     160
     """
-    if name not in FEATURE_SETS:
-        raise UnknownName("feature set", name, FEATURE_SETS)
-    module, attribute = FEATURE_SETS[name]
-    found: FeatureSet = getattr(import_module(module), attribute)
+    found: FeatureSet = entry("feature set", FEATURE_SETS, name)
     return found

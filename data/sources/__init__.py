@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from bellwether.errors import UnknownName
+from bellwether.table import Places, entry
 from data.sources.base import Source
 
-SOURCES: dict[str, tuple[str, str]] = {
+SOURCES: Places = {
     "ohlcv": ("data.sources.ohlcv", "OHLCV"),
     "simulator": ("data.sources.simulator", "SIMULATOR"),
 }
@@ -25,8 +23,5 @@ def source(kind: str) -> Source:
     >>> source("ohlcv").kind
     'ohlcv'
     """
-    if kind not in SOURCES:
-        raise UnknownName("source", kind, SOURCES)
-    module, attribute = SOURCES[kind]
-    found: Source = getattr(import_module(module), attribute)
+    found: Source = entry("source", SOURCES, kind)
     return found

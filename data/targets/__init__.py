@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from bellwether.errors import UnknownName
+from bellwether.table import Places, entry
 from data.targets.base import TargetKind
 
-TARGETS: dict[str, tuple[str, str]] = {
+TARGETS: Places = {
     "action_5": ("data.targets.action", "ACTION_5"),
 }
 """Where each target is: module and name in it, imported when first asked for."""
@@ -24,8 +22,5 @@ def target_kind(kind: str) -> TargetKind:
     >>> target_kind("action_5").classes
     ('strong_sell', 'sell', 'hold', 'buy', 'strong_buy')
     """
-    if kind not in TARGETS:
-        raise UnknownName("target", kind, TARGETS)
-    module, attribute = TARGETS[kind]
-    found: TargetKind = getattr(import_module(module), attribute)
+    found: TargetKind = entry("target", TARGETS, kind)
     return found

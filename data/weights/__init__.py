@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from bellwether.errors import UnknownName
+from bellwether.table import Places, entry
 from data.weights.base import WeightSource
 
-WEIGHT_SOURCES: dict[str, tuple[str, str]] = {
+WEIGHT_SOURCES: Places = {
     "qqq_holdings": ("data.weights.holdings", "QQQ_HOLDINGS"),
     "plain": ("data.weights.plain", "PLAIN"),
     "simulator": ("data.weights.simulated", "SIMULATED"),
@@ -26,8 +24,5 @@ def weight_source(kind: str) -> WeightSource:
     >>> weight_source("plain").kind
     'plain'
     """
-    if kind not in WEIGHT_SOURCES:
-        raise UnknownName("weights source", kind, WEIGHT_SOURCES)
-    module, attribute = WEIGHT_SOURCES[kind]
-    found: WeightSource = getattr(import_module(module), attribute)
+    found: WeightSource = entry("weights source", WEIGHT_SOURCES, kind)
     return found

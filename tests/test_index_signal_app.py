@@ -1,0 +1,573 @@
+"""The app over HTTP: a late or dead shard lowers coverage, wrong input gets a 4xx that says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from math import fsum
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import yaml
+from pydantic import ValidationError
+from ray.exceptions import RayError
+
+from bellwether.errors import NoChampion, UnknownName
+from benchmarks.installation import artefact, bars, install, prepare, put_bars, session_closes
+from data.lake import Lake
+from serve_apps import APPS, builder
+from serve_apps.answers import BatchAnswer, ComponentAnswer, Health, ModelInfo, SignalAnswer
+from serve_apps.component_predictor import ComponentPredictor, shards
+from serve_apps.index_ingress import IndexSignal, Model
+from serve_apps.index_signal import IndexSignalArgs, build
+
+ROOT = Path(__file__).resolve().parents[1]
+TS = session_closes(30)
+SERVING = {"coverage_floor": 0.5, "timeout_s": 1.0, "refresh_s": 0.02}
+
+
+# --- the app in this process: real shards behind handles that can be slowed down and broken -------
+
+
+class Call:
+    def __init__(self, work) -> None:
+        self.work, self.cancelled = work, False
+
+    def __await__(self):
+        return self.work.__await__()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Handle:
+    """Stands in for a ``DeploymentHandle``."""
+
+    def __init__(self, shard: ComponentPredictor) -> None:
+        self.shard, self.delay, self.error, self.calls = shard, 0.0, None, []
+
+    def __getattr__(self, method: str):
+        return SimpleNamespace(remote=lambda *arguments: self._call(method, arguments))
+
+    def _call(self, method: str, arguments) -> Call:
+        self.calls.append(Call(self._work(method, arguments)))
+        return self.calls[-1]
+
+    async def _work(self, method: str, arguments):
+        await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        return await getattr(self.shard, method)(*arguments)
+
+
+class App:
+    """An installation whose app answers on ``client``."""
+
+    def __init__(
+        self, home: Path, *, components: int = 5, count: int = 2, clock=None, contract=None, **serving
+    ) -> None:
+        made = prepare(home, components=components, **(SERVING | serving))
+        self.recipe, self.lake = made.load(), Lake(made.lake)
+        self.symbols = self.recipe.universe.symbols
+        self.artefact = artefact(self.recipe, self.lake, **(contract or {}))
+        self.count, self.clock = count, {} if clock is None else {"clock": clock}
+
+    def open_lake(self):
+        return self.lake
+
+    def open_registry(self):
+        return SimpleNamespace(load=lambda name, version: (version, self.artefact))
+
+    @asynccontextmanager
+    async def running(self):
+        slices = shards(self.symbols, self.count)
+        self.handles = [Handle(ComponentPredictor(self.recipe, part, 7, self, **self.clock)) for part in slices]
+        model = Model(name=self.recipe.name, version=7, alias="Production", contract=self.artefact.contract)
+        self.ingress = IndexSignal(self.recipe, model, slices, self.handles, self, **self.clock)
+        transport = httpx.ASGITransport(app=self.ingress.__serve_build_asgi_app__())
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            yield client
+
+    def use(self, conversation):
+        async def main():
+            async with self.running() as client:
+                return await conversation(client)
+
+        return asyncio.run(main())
+
+    def get(self, path: str, **params) -> httpx.Response:
+        return self.use(lambda client: client.get(path, params=params))
+
+    def post(self, path: str, body, **how) -> httpx.Response:
+        return self.use(lambda client: client.post(path, **(how or {"json": body})))
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory) -> App:
+    """One whose lake no test changes."""
+    return App(tmp_path_factory.mktemp("app"))
+
+
+def body_of(app: App, symbol: str, ts=TS, last: int = 161, **more) -> dict:
+    table = bars(symbol, ts, app.symbols.index(symbol) if symbol in app.symbols else 0)
+    rows = table.drop_columns(["symbol"]).slice(len(ts) - last).to_pylist()
+    rows = [row | {"ts_event": row["ts_event"].isoformat()} for row in rows]
+    return {"symbol": symbol, "interval": "1h", "bars": rows, **more}
+
+
+# --- GET /signal/index ---------------------------------------------------------------------------
+
+
+def test_the_signal_says_everything_it_was_made_of(app):
+    reply = app.get("/signal/index")
+    answer = SignalAnswer.model_validate_json(reply.content)
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert [c.symbol for c in answer.components] == list(app.symbols)
+    assert {c.status for c in answer.components} == {"fresh"}
+    assert fsum(c.contribution for c in answer.components) == answer.wss
+    assert (answer.coverage, answer.bar_time, answer.as_of) == (1.0, "2025-06-13T20:00:00Z", "2025-06-13T20:00:00Z")
+    assert set(reply.json()) == set(SignalAnswer.model_fields)
+    assert set(reply.json()["components"][0]) == set(
+        SignalAnswer.model_fields["components"].annotation.__args__[0].model_fields
+    )
+
+
+def test_the_signal_is_the_sum_of_what_get_component_says(app):
+    async def both(client):
+        signal = (await client.get("/signal/index", params={"universe": "u5"})).json()
+        return signal, [(await client.get("/predict/component", params={"symbol": s})).json() for s in app.symbols]
+
+    signal, components = app.use(both)
+    for part, alone in zip(signal["components"], components, strict=True):
+        assert part["probabilities"] == alone["probabilities"]
+        assert (part["action"], part["score"], part["ts_event"]) == (alone["action"], alone["score"], alone["ts_event"])
+    assert signal["wss"] == pytest.approx(sum(0.2 * c["score"] for c in components))
+
+
+def test_an_unknown_universe_is_a_404_with_the_known_one(app):
+    reply = app.get("/signal/index", universe="dax")
+    assert reply.status_code == 404
+    assert reply.json() == {"detail": {"message": "no universe 'dax'", "known": ["u5"]}}
+
+
+@pytest.mark.parametrize(
+    ("delay", "error", "status", "reason"),
+    [
+        (30.0, None, "late", "shard 1 did not answer within 1.0 s"),
+        (0.0, RayError("the actor died"), "missing", "shard 1 failed, RayError: the actor died"),
+    ],
+)
+def test_a_shard_that_is_late_or_down_lowers_coverage_and_recovers(app, delay, error, status, reason):
+    async def conversation(client):
+        await client.get("/signal/index")
+        app.handles[1].delay, app.handles[1].error = delay, error
+        started = asyncio.get_running_loop().time()
+        hurt = (await client.get("/signal/index")).json()
+        took = asyncio.get_running_loop().time() - started
+        call = app.handles[1].calls[-1]
+        app.handles[1].delay, app.handles[1].error = 0.0, None
+        return hurt, took, call.cancelled, (await client.get("/signal/index")).json()
+
+    hurt, took, cancelled, healed = app.use(conversation)
+    assert took < 5.0
+    assert cancelled is (status == "late")
+    assert [c["status"] for c in hurt["components"]] == ["fresh"] * 3 + [status] * 2
+    assert hurt["components"][4]["reason"] == reason
+    assert hurt["components"][4]["action"] is None
+    assert hurt["coverage"] == pytest.approx(0.6)
+    assert hurt["reason"] is None  # above the floor of 0.5: the thresholds decide
+    assert healed["coverage"] == 1.0
+
+
+def test_with_every_shard_away_it_holds_and_says_so(app):
+    async def conversation(client):
+        for handle in app.handles:
+            handle.error = RayError("gone")
+        return await client.get("/signal/index"), await client.get("/health")
+
+    signal, health = app.use(conversation)
+    assert (signal.status_code, signal.json()["signal"], signal.json()["coverage"]) == (200, "HOLD", 0.0)
+    assert signal.json()["reason"].startswith("no component with a weight has a fresh prediction")
+    assert signal.json()["bar_time"] is None
+    assert (health.status_code, health.json()["status"]) == (503, "down")
+
+
+def test_it_is_composed_once_for_each_state_of_the_shards(app):
+    async def conversation(client):
+        first = (await client.get("/signal/index")).content
+        made = app.ingress._composed
+        second = (await client.get("/signal/index")).content
+        assert app.ingress._composed is made
+        return first, second, [call for handle in app.handles for call in handle.calls]
+
+    first, second, calls = app.use(conversation)
+    assert first == second
+    assert len(calls) == 4  # and yet each shard is asked each time
+
+
+def test_a_new_bar_reaches_the_signal(tmp_path):
+    app = App(tmp_path)
+    longer = session_closes(31)[: len(TS) + 1]
+
+    async def conversation(client):
+        before = (await client.get("/signal/index")).json()
+        put_bars(app.lake, app.recipe, longer)
+        for _ in range(500):
+            after = (await client.get("/signal/index")).json()
+            if after["bar_time"] != before["bar_time"] and len({c["ts_event"] for c in after["components"]}) == 1:
+                return before, after
+            await asyncio.sleep(0.01)
+        raise AssertionError("the signal does not follow the lake")
+
+    before, after = app.use(conversation)
+    assert before["bar_time"] == "2025-06-13T20:00:00Z"
+    assert after["bar_time"] == "2025-06-16T14:30:00Z"
+
+
+def test_a_component_whose_bars_stop_becomes_stale(tmp_path):
+    app = App(tmp_path)
+    put_bars(app.lake, app.recipe, TS[:-3], ("S001",))
+    answer = app.get("/signal/index").json()
+    stale = answer["components"][1]
+    assert (stale["status"], stale["contribution"], stale["share"]) == ("stale", 0.0, 0.0)
+    assert stale["reason"] == "its newest bar, 2025-06-13T17:30:00Z, is 2.5 bars old; at most 1"
+    assert answer["coverage"] == pytest.approx(0.8)
+
+
+def test_the_wall_clock_is_looked_at_for_every_answer(tmp_path):
+    now = [int(TS[-1])]
+    app = App(tmp_path, clock=lambda: now[0])
+    app.recipe = app.recipe.model_copy(update={"serving": app.recipe.serving.model_copy(update={"clock": "wall"})})
+
+    async def conversation(client):
+        first = (await client.get("/signal/index")).json()
+        now[0] += 3 * 24 * 3_600_000_000_000  # Monday 16:00: six and a half hours of trading later
+        return first, (await client.get("/signal/index")).json()
+
+    first, second = app.use(conversation)
+    assert (first["coverage"], first["as_of"]) == (1.0, "2025-06-13T20:00:00Z")
+    assert (second["signal"], second["coverage"], second["as_of"]) == ("HOLD", 0.0, "2025-06-16T20:00:00Z")
+    assert {c["age_seconds"] for c in second["components"]} == {6.5 * 3600}
+
+
+@pytest.mark.parametrize(("thresholds", "buy"), [("fixed", 0.5), ("calibrated", 0.25)])
+def test_thresholds_come_from_recipe_or_model(tmp_path, thresholds, buy):
+    answer = App(tmp_path, thresholds=thresholds).get("/signal/index").json()
+    assert answer["thresholds"] == {"buy": buy, "sell": -buy, "coverage_floor": 0.5, "max_age_bars": 1}
+
+
+# --- GET /predict/component ----------------------------------------------------------------------
+
+
+def test_a_component_comes_with_features_and_class_names(app):
+    reply = app.get("/predict/component", symbol="S003")
+    answer = ComponentAnswer.model_validate_json(reply.content)
+    assert set(reply.json()) == set(ComponentAnswer.model_fields)
+    assert list(answer.probabilities) == list(app.artefact.contract.classes)
+    assert list(answer.features) == list(app.artefact.contract.features)
+    assert answer.model.model_dump() == {"name": "bench", "version": 7, "alias": "Production"}
+
+
+def test_an_unknown_symbol_is_a_404_with_the_known_ones(app):
+    for reply in (
+        app.get("/predict/component", symbol="S9"),
+        app.post("/predict", body_of(app, "S000") | {"symbol": "S9"}),
+    ):
+        assert reply.status_code == 404
+        assert reply.json()["detail"] == {"message": "no symbol of u5 'S9'", "known": list(app.symbols)}
+
+
+def test_a_component_without_prediction_is_a_503_that_says_why(tmp_path):
+    app = App(tmp_path)
+    put_bars(app.lake, app.recipe, TS[-40:], ("S001",))
+    reply = app.get("/predict/component", symbol="S001")
+    assert reply.status_code == 503
+    assert reply.json()["detail"]["message"] == "S001: its history has 40 bars and the features need 161"
+
+
+def test_a_missing_parameter_is_a_422_that_names_it(app):
+    reply = app.get("/predict/component")
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"] == ["query", "symbol"]
+
+
+# --- POST /predict -------------------------------------------------------------------------------
+
+
+def test_the_lakes_own_bars_give_the_served_prediction_bit_for_bit(app):
+    async def both(client):
+        posted = await client.post("/predict", json=body_of(app, "S002", last=len(TS)))
+        return posted.json(), (await client.get("/predict/component", params={"symbol": "S002"})).json()
+
+    posted, served = app.use(both)
+    assert posted == served
+
+
+@pytest.mark.parametrize("came", [0, 1, 160])
+def test_too_few_bars_is_a_422_that_says_how_many(app, came):
+    reply = app.post("/predict", body_of(app, "S000", last=came) | ({"bars": []} if not came else {}))
+    assert reply.status_code == 422
+    (problem,) = reply.json()["detail"]
+    assert problem["loc"] == ["body", "bars"]
+    assert problem["msg"] == f"161 bars are needed, the newest last; {came} came"
+
+
+def test_just_enough_bars_are_enough(app):
+    assert app.post("/predict", body_of(app, "S000", last=161)).status_code == 200
+
+
+def test_another_interval_is_refused(app):
+    reply = app.post("/predict", body_of(app, "S000", interval="5min"))
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["msg"] == "is '5min'; bench predicts from bars of '1h'"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("NaN", "Input should be a finite number"), ("-1", "Input should be greater than 0"), ("1e999", "finite number")],
+)
+def test_a_wrong_number_is_a_422_that_names_field_bound_and_value(app, value, message):
+    body = json.dumps(body_of(app, "S000")).replace(
+        f'"close": {body_of(app, "S000")["bars"][3]["close"]!r}', f'"close": {value}'
+    )
+    reply = app.post("/predict", None, content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 422
+    (problem,) = reply.json()["detail"]
+    assert problem["loc"] == ["body", "bars", 3, "close"]
+    assert message in problem["msg"]
+    assert problem["received"] == {"NaN": "nan", "-1": "-1", "1e999": "inf"}[value]
+
+
+def test_what_is_no_json_is_a_422(app):
+    reply = app.post("/predict", None, content=b"{", headers={"content-type": "application/json"})
+    assert reply.status_code == 422
+    assert "JSON" in reply.json()["detail"][0]["msg"]
+
+
+def test_bars_beyond_the_lake_need_an_ingest_or_an_assumption(app):
+    ahead = session_closes(31)[: len(TS) + 1]
+    refused = app.post("/predict", body_of(app, "S000", ahead))
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "bars", 160, "ts_event"]
+    assert "assume_flat_basket" in refused.json()["detail"][0]["msg"]
+    answer = app.post("/predict", body_of(app, "S000", ahead, assume_flat_basket=True)).json()
+    assert answer["features"]["basket_return"] == 0.0
+    assert answer["ts_event"] == "2025-06-16T14:30:00Z"
+    assert "taken as flat" in answer["notes"][0]
+
+
+def test_a_shard_away_is_a_503(app):
+    async def conversation(client):
+        app.handles[0].error = RayError("gone")
+        return await client.post("/predict", json=body_of(app, "S000"))
+
+    reply = app.use(conversation)
+    assert reply.status_code == 503
+    assert "shard 0 failed" in reply.json()["detail"]["message"]
+
+
+# --- POST /predict/batch -------------------------------------------------------------------------
+
+
+def test_a_batch_answers_each_by_itself_in_order(app):
+    items = [
+        body_of(app, "S004"),
+        body_of(app, "S000", last=5),
+        {"symbol": "S001"},
+        body_of(app, "S000"),
+        body_of(app, "S000") | {"symbol": "S9"},
+        "nonsense",
+        body_of(app, "S001", session_closes(31)[: len(TS) + 1]),
+    ]
+
+    async def conversation(client):
+        reply = await client.post("/predict/batch", json={"items": items})
+        return reply, [len(handle.calls) for handle in app.handles]
+
+    reply, calls = app.use(conversation)
+    answer = BatchAnswer.model_validate_json(reply.content)
+    assert reply.status_code == 200
+    assert [i.result.symbol if i.result else i.error["status"] for i in answer.items] == [
+        *("S004", 422, 422, "S000", 404, 422, 422)
+    ]
+    assert calls == [1, 1]  # one call to each shard
+    assert answer.items[3].result.model_dump() == app.post("/predict", items[3]).json()
+
+
+def test_a_batch_has_a_limit(app):
+    reply = app.post("/predict/batch", {"items": [{}] * 101})
+    assert reply.status_code == 422
+    assert "at most 100 items" in reply.json()["detail"][0]["msg"]
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+def test_health_names_the_shard_that_is_not_well(app):
+    async def conversation(client):
+        well = await client.get("/health")
+        app.handles[1].delay = 30.0
+        return well, await client.get("/health")
+
+    well, hurt = app.use(conversation)
+    assert Health.model_validate_json(well.content).status == "ok"
+    assert (hurt.status_code, hurt.json()["status"]) == (200, "degraded")
+    assert [(s["symbols"], s["status"]) for s in hurt.json()["shards"]] == [
+        (["S000", "S001", "S002"], "ok"),
+        (["S003", "S004"], "late"),
+    ]
+
+
+def test_model_info_is_the_contract_and_tells_no_addresses(app):
+    reply = app.get("/model-info")
+    info = ModelInfo.model_validate_json(reply.content)
+    assert info.contract == app.artefact.contract.model_dump(mode="json")
+    assert app.lake.uri not in reply.text
+
+
+def test_openapi_describes_every_endpoint_with_examples(app):
+    spec = app.get("/openapi.json").json()
+    assert sorted(spec["paths"]) == [
+        *("/health", "/model-info", "/predict", "/predict/batch", "/predict/component", "/signal/index")
+    ]
+    for methods in spec["paths"].values():
+        for described in methods.values():
+            assert described["summary"]
+            assert described["description"]
+            assert "$ref" in described["responses"]["200"]["content"]["application/json"]["schema"]
+    for name in ("PredictRequest", "BatchRequest", "PostedBar"):
+        assert spec["components"]["schemas"][name]["examples"]
+    assert app.get("/docs").status_code == 200
+
+
+def test_examples_in_the_documentation_are_valid_messages(app):
+    from serve_apps.schemas import BAR, REQUEST, BatchRequest, PostedBar, PredictRequest
+
+    PostedBar.model_validate(BAR)
+    PredictRequest.model_validate(REQUEST)
+    BatchRequest.model_validate({"items": [REQUEST]})
+
+
+# --- building ------------------------------------------------------------------------------------
+
+
+def test_the_table_of_apps_is_true_and_an_unknown_name_lists_it():
+    for name in APPS:
+        made, arguments = builder(name)
+        assert callable(made)
+        assert "recipe" in arguments.model_fields
+    with pytest.raises(UnknownName, match="no served app 'index'; known: index_signal"):
+        builder("index")
+
+
+def test_serve_can_make_the_arguments_from_text():
+    for name in APPS:
+        made, arguments = builder(name)
+        (taken,) = inspect.signature(made).parameters.values()
+        assert taken.annotation is arguments  # as a class: postponed, it is a string, and Serve passes a plain dict
+    assert arguments.model_validate({"recipe": "index-hourly", "shards": "3"}).shards == 3
+
+
+def test_importing_an_app_starts_nothing():
+    code = "import serve_apps.index_signal, ray, threading; print(ray.is_initialized(), threading.active_count())"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.split() == ["False", "1"]
+
+
+def test_arguments_refuse_what_they_do_not_know():
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        IndexSignalArgs(recipe="index-hourly", port=8000)
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        IndexSignalArgs(recipe="index-hourly", shards=0)
+
+
+def test_the_serve_config_is_valid_and_listens_on_loopback():
+    from ray.serve.schema import ServeDeploySchema
+
+    config = ServeDeploySchema.model_validate(yaml.safe_load((ROOT / "serve_apps" / "config.yaml").read_text()))
+    (application,) = config.applications
+    assert config.http_options.host == "127.0.0.1"
+    assert application.import_path == "serve_apps.index_signal:build"
+    IndexSignalArgs.model_validate(application.args)
+
+
+def test_without_a_champion_it_is_not_built(home):
+    with pytest.raises(NoChampion, match="bellwether promote index-hourly"):
+        build(IndexSignalArgs(recipe="index-hourly"))
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    return install(tmp_path_factory.mktemp("served"), components=3, refresh_s=0.2)
+
+
+def test_composed_in_one_process(installation):
+    from ray import serve
+
+    handle = serve.run(build(IndexSignalArgs(**installation.args(shards=2))), _local_testing_mode=True)
+    answer = json.loads(handle.signal.remote(None).result().body)
+    assert answer["coverage"] == 1.0
+    assert answer["model"] == {"name": "bench", "version": 1, "alias": "Production"}
+    assert json.loads(handle.health.remote().result().body)["status"] == "ok"
+
+
+# --- on Ray --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def url(ray_cluster, installation):
+    from ray import serve
+
+    from pipelines.demo import free_port
+
+    serve.shutdown()  # whoever served before may have chosen another port
+    port = free_port()
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    made, arguments = builder("index_signal")
+    serve.run(made(arguments(**installation.args(shards=2))), name="signal", route_prefix="/")
+    yield f"http://127.0.0.1:{port}"
+    serve.shutdown()
+
+
+@pytest.mark.ray
+def test_over_http_on_a_cluster(url, installation):
+    answer = SignalAnswer.model_validate(httpx.get(f"{url}/signal/index", timeout=30).json())
+    assert answer.coverage == 1.0
+    assert fsum(c.contribution for c in answer.components) == answer.wss
+    assert httpx.get(f"{url}/signal/index", params={"universe": "x"}, timeout=30).status_code == 404
+    assert httpx.get(f"{url}/docs", timeout=30).status_code == 200
+    served = httpx.get(f"{url}/predict/component", params={"symbol": "S001"}, timeout=30).json()
+    rows = bars("S001", TS, 1).drop_columns(["symbol"]).to_pylist()
+    body = {"symbol": "S001", "interval": "1h", "bars": [r | {"ts_event": r["ts_event"].isoformat()} for r in rows]}
+    assert httpx.post(f"{url}/predict", json=body, timeout=30).json() == served
+
+
+@pytest.mark.ray
+@pytest.mark.chaos
+def test_a_killed_shard_costs_coverage_and_comes_back(url):
+    import ray
+    from ray.util import list_named_actors
+
+    (victim,) = [a for a in list_named_actors(all_namespaces=True) if "ComponentPredictor-1#" in a["name"]]
+    ray.kill(ray.get_actor(victim["name"], namespace=victim["namespace"]))
+    seen = []
+    for _ in range(100):
+        reply = httpx.get(f"{url}/signal/index", timeout=30)
+        assert reply.status_code == 200
+        seen.append(reply.json())
+        if len(seen) > 1 and seen[-1]["coverage"] == 1.0:
+            break
+    assert seen[-1]["coverage"] == 1.0
+    hurt = [answer for answer in seen if answer["coverage"] < 1.0]
+    assert hurt
+    assert {c["status"] for c in hurt[0]["components"]} <= {"fresh", "late", "missing"}
+    assert all(c["reason"] for c in hurt[0]["components"] if c["status"] != "fresh")
