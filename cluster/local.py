@@ -26,6 +26,7 @@ WORKER_ENVIRONMENT = {
     "NUMBA_NUM_THREADS": "1",
     "POLARS_MAX_THREADS": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 # Ray's sockets are files 80 characters below this directory, and a socket's path has at most 107 bytes.
