@@ -27,10 +27,11 @@ from bellwether.config.recipe import Part, Recipe, Universe
 from data.features import feature_set
 from data.features.basket import basket
 from data.features.market import MarketContext, component_inputs, features_kind
-from data.features_job import build_features, feature_table, universe_context
+from data.features.tables import component_bars, feature_table, universe_context
+from data.features_job import build_features
 from data.lake import Lake
 from data.records import BARS, TIME
-from data.weights.table import load_weights, weights_kind
+from data.weights.table import weights_kind
 
 HOUR = 3_600_000_000_000
 SAMPLE = 6
@@ -82,7 +83,7 @@ def reference(lake: Lake, recipe: Recipe, scratch: Lake) -> dict[str, float]:
     """Seconds that kernels and Parquet of the whole universe take on one thread, from a sample of its symbols."""
     pa.set_cpu_count(1)
     fs, entries = feature_set(recipe.features), list(lake.entries(recipe.kind).values())
-    context = universe_context(recipe, lake, load_weights(lake, recipe.universe))
+    context = universe_context(recipe, lake, component_bars(recipe, lake))
     total = dict.fromkeys(("kernel", "read", "write", "context read", "rest"), 0.0)
     for entry in entries[:SAMPLE]:
         read, table = timed(lambda entry=entry: lake.read_entry(entry))  # type: ignore[misc]

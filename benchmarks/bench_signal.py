@@ -27,7 +27,6 @@ from urllib.parse import urlsplit
 import numpy as np
 
 CLIENTS = 16
-OPTIONS = {"max_ongoing_requests": 64, "ray_actor_options": {"num_cpus": 0.1}}
 
 
 class Nothing:
@@ -60,8 +59,10 @@ class Gather:
 def reference(shards: int) -> Any:
     from ray import serve
 
-    handles = [serve.deployment(Nothing, name=f"Nothing-{k}", **OPTIONS).bind() for k in range(shards)]  # type: ignore
-    return serve.deployment(serve.ingress()(Gather), name="Gather", **OPTIONS).bind(handles)  # type: ignore
+    from serve_apps.index_signal import deployment
+
+    handles = [deployment(Nothing, f"Nothing-{k}", access_log=False).bind() for k in range(shards)]
+    return deployment(serve.ingress()(Gather), "Gather").bind(handles)
 
 
 def fetch(connection: HTTPConnection, path: str) -> int:
@@ -174,7 +175,7 @@ def main() -> None:
         print("components shards      app       p50       p95       p99   requests/s")
         for components in options.components:
             compare(Path(home), f"http://127.0.0.1:{port}", components, options)
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

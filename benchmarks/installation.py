@@ -24,11 +24,11 @@ from bellwether.models.artefact import Artefact, Contract
 from bellwether.registry import Ledger, Registry
 from data.features import feature_set
 from data.features.market import component_features
-from data.features_job import universe_context
+from data.features.tables import component_bars, universe_context
 from data.lake import Lake
 from data.records import BARS, TIME
 from data.weights.base import WEIGHTS
-from data.weights.table import load_weights, weights_kind
+from data.weights.table import weights_kind
 
 Ints = NDArray[np.int64]
 
@@ -94,7 +94,8 @@ def description(name: str, components: int, serving: dict[str, Any]) -> dict[str
 def session_closes(sessions: int) -> Ints:
     """Closes of the bars of so many weekdays."""
     day = np.arange(sessions) // 5 * 7 + np.arange(sessions) % 5
-    return (FIRST_OPEN + (day[:, None] * 1440 + np.array(CLOSES)).ravel() * MINUTE).astype(np.int64)
+    closes: Ints = FIRST_OPEN + (day[:, None] * 1440 + np.array(CLOSES)).ravel() * MINUTE
+    return closes
 
 
 def bars(symbol: str, ts: Ints, seed: int) -> pa.Table:
@@ -116,7 +117,7 @@ def put_bars(lake: Lake, recipe: Recipe, ts: Ints, symbols: tuple[str, ...] | No
 
 
 def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
-    columns = {
+    columns: dict[str, Any] = {
         "effective": pa.array([0] * len(weights), pa.int64()).cast(TIME),
         "symbol": list(weights),
         "weight": list(weights.values()),
@@ -128,7 +129,7 @@ def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
 def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
     """A model for a recipe; ``changes`` are made to its contract."""
     fs = feature_set(recipe.features)
-    context = universe_context(recipe, lake, load_weights(lake, recipe.universe))
+    context = universe_context(recipe, lake, component_bars(recipe, lake))
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]
     y = np.random.default_rng(0).integers(0, len(ACTIONS), len(x))

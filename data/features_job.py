@@ -6,7 +6,6 @@ stages the table and returns the manifest row. The driver commits once, so reade
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,17 +17,14 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from bellwether.config.recipe import Recipe
-from bellwether.errors import DataError, NotInLake
+from bellwether.errors import DataError
 from data.features import feature_set
-from data.features.base import FeatureSet
-from data.features.basket import basket
-from data.features.market import MarketContext, component_features, features_kind, market_context, times
+from data.features.market import features_kind
+from data.features.tables import component_bars, feature_notes, feature_table, universe_context
 from data.lake import Entry, Lake
-from data.weights.table import WeightTable, load_weights, weights_kind
 
 HUSHED = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
 """What of Ray Data's log reaches a person: warnings, but not that its own progress bars are off."""
@@ -76,13 +72,13 @@ def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None)
         The features of a symbol cannot be computed; it is named, and nothing is committed.
     """
     started = perf_counter()
-    bars = _sources(recipe, lake)
-    notes = _notes(recipe, lake, bars)
+    bars = component_bars(recipe, lake)
+    notes = feature_notes(recipe, lake, bars)
     kind = features_kind(recipe)
     there = lake.entries(kind)
     done = {s: there[s] for s in bars if s in there and dict(there[s].note) == notes[s]}
     todo = {s: entry for s, entry in bars.items() if s not in done}
-    staged = _compute(recipe, lake, todo, notes, progress) if todo else []
+    staged = _compute(recipe, lake, bars, todo, notes, progress) if todo else []
     lake.commit(kind, [*done.values(), *staged], replace=True)
     return FeaturesReport(
         kind=kind,
@@ -93,45 +89,17 @@ def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None)
     )
 
 
-def _sources(recipe: Recipe, lake: Lake) -> dict[str, Entry]:
-    """The bars of each component, in the universe's order."""
-    entries = lake.entries(recipe.kind)
-    if missing := [s for s in recipe.universe.symbols if s not in entries]:
-        raise NotInLake(
-            f"{recipe.kind} has no bars of {', '.join(missing)}, components of {recipe.universe.name}: "
-            f"ingest them or take them out of the universe; it has {', '.join(sorted(entries)) or 'nothing yet'}"
-        )
-    return {s: entries[s] for s in recipe.universe.symbols}
-
-
-def _notes(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry]) -> dict[str, dict[str, str]]:
-    """What the features of each symbol are a function of; equal notes mean equal features."""
-    made_of = (
-        basket(len(bars)).definition,
-        recipe.session.model_dump_json(),
-        lake.version(weights_kind(recipe.universe)),
-        [(s, entry.digest) for s, entry in bars.items()],
-    )
-    context = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    definition = feature_set(recipe.features).definition
-    return {s: {"definition": definition, "source": e.digest, "context": context} for s, e in bars.items()}
-
-
-def universe_context(recipe: Recipe, lake: Lake, weights: WeightTable) -> MarketContext:
-    """Scan the basket of a recipe's universe over the lake's bars; holds 16 bytes a bar while it does."""
-    closes = {}
-    for symbol, entry in _sources(recipe, lake).items():
-        bars = lake.read_entry(entry, ["ts_event", "close"])
-        closes[symbol] = (times(bars), bars.column("close").to_numpy())
-    return market_context(closes, weights, recipe.universe.symbols)
-
-
 def _compute(
-    recipe: Recipe, lake: Lake, todo: Mapping[str, Entry], notes: Mapping[str, Any], progress: Progress | None
+    recipe: Recipe,
+    lake: Lake,
+    bars: Mapping[str, Entry],
+    todo: Mapping[str, Entry],
+    notes: Mapping[str, Any],
+    progress: Progress | None,
 ) -> list[Entry]:
     import ray
 
-    context = ray.put(universe_context(recipe, lake, load_weights(lake, recipe.universe)))
+    context = ray.put(universe_context(recipe, lake, bars))
     largest_first = sorted(todo.values(), key=lambda entry: -entry.rows)
     items = [{"bars": _to_json(entry), "note": json.dumps(notes[entry.partition])} for entry in largest_first]
     staged, failed = [], []
@@ -192,13 +160,6 @@ def symbol_task(item: dict[str, Any], recipe: Recipe, lake: Lake, context: list[
         except Exception as error:  # noqa: BLE001 - the driver raises it, with the symbol's name
             return row | {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
     return row | {"entry": _to_json(staged)}
-
-
-def feature_table(fs: FeatureSet, recipe: Recipe, bars: pa.Table, context: MarketContext) -> pa.Table:
-    """Return ``ts_event`` and the outputs of ``fs`` for one symbol's bars."""
-    features = np.ascontiguousarray(component_features(fs, bars, recipe.session, context).T)
-    columns = [bars.column("ts_event"), *(pa.chunked_array([pa.array(column)]) for column in features)]
-    return pa.table(columns, names=["ts_event", *fs.outputs])
 
 
 @contextmanager

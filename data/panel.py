@@ -13,9 +13,17 @@ from bellwether.errors import DataError, NotInLake
 from data.features import feature_set
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import features_kind, times
+from data.features.tables import feature_notes
 from data.lake import Entry, Lake
 from data.targets import target_kind
 from data.targets.base import TargetKind
+
+STALE = {
+    "definition": "by another definition of the feature set",
+    "source": "from other bars",
+    "context": "with another basket (the other components' bars, the weights or the session)",
+}
+"""What a feature table notes that it is a function of, and what is said when that has changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +75,7 @@ def load_panel(recipe: Recipe, lake: Lake) -> Panel:
     bars = _entries(recipe, lake.entries(recipe.kind), f"{recipe.kind} has no bars", "ingest")
     kind = features_kind(recipe)
     features = _entries(recipe, lake.entries(kind), f"{kind} has no features", "features")
-    _check_current(recipe, fs, bars, features)
+    _check_current(recipe, lake, bars, features)
     parts = [_rows(recipe, lake, fs, target, bars[s], features[s]) for s in recipe.universe.symbols]
     who = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     ts, t1, outcome, x = (np.concatenate([part[k] for part in parts]) for k in range(4))
@@ -97,22 +105,18 @@ def _entries(recipe: Recipe, there: Mapping[str, Entry], what: str, command: str
     return {s: there[s] for s in recipe.universe.symbols}
 
 
-def _check_current(recipe: Recipe, fs: FeatureSet, bars: Mapping[str, Entry], features: Mapping[str, Entry]) -> None:
-    """Refuse features that are not a function of the present bars and the present definition."""
-    stale = {
-        f"made by another definition of {fs.name!r}": _differing(
-            features, dict.fromkeys(bars, fs.definition), "definition"
-        ),
-        "made from other bars": _differing(features, {s: bars[s].digest for s in bars}, "source"),
-    }
-    if found := [f"those of {', '.join(symbols)} were {why}" for why, symbols in stale.items() if symbols]:
+def _check_current(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry], features: Mapping[str, Entry]) -> None:
+    """Refuse features that are not a function of the present definition, bars, weights and session."""
+    now = feature_notes(recipe, lake, bars)
+    stale: dict[str, list[str]] = {}
+    for symbol in bars:
+        differing = (why for note, why in STALE.items() if features[symbol].note.get(note) != now[symbol][note])
+        if first := next(differing, None):
+            stale.setdefault(first, []).append(symbol)
+    if found := [f"those of {', '.join(symbols)} were made {why}" for why, symbols in stale.items()]:
         raise DataError(
             f"{features_kind(recipe)} is out of date, {' and '.join(found)}: run `bellwether features {recipe.name}`"
         )
-
-
-def _differing(features: Mapping[str, Entry], expected: Mapping[str, str], note: str) -> list[str]:
-    return [symbol for symbol, value in expected.items() if features[symbol].note.get(note) != value]
 
 
 def _rows(

@@ -70,6 +70,9 @@ def train(
     families: Annotated[str | None, typer.Option(help="Only these families, separated by commas.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Number of configurations to try.")] = None,
     time_budget: Annotated[float | None, typer.Option(min=1, help="Stop the sweep after so many seconds.")] = None,
+    concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once; by default one a CPU that the cluster has now.")
+    ] = None,
     resume: Annotated[str | None, typer.Option(help="Continue this run instead of starting a new one.")] = None,
     lake: LakeOpt = None,
     tracking_uri: TrackingOpt = None,
@@ -78,7 +81,7 @@ def train(
     workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import train as job
 
-    job.run(job.with_budget(workspace, families, trials, time_budget), resume=resume)
+    job.run(job.with_budget(workspace, families, trials, time_budget, concurrent), resume=resume)
 
 
 @app.command(epilog="Example: [bold]bellwether leaderboard index-hourly[/bold]")

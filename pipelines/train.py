@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from tune.trial import TrialResult
 
 
-def with_budget(workspace: Workspace, families: str | None, trials: int | None, time_budget: float | None) -> Workspace:
+def with_budget(
+    workspace: Workspace,
+    families: str | None,
+    trials: int | None,
+    time_budget: float | None,
+    concurrent: int | None = None,
+) -> Workspace:
     """The workspace with the recipe's search budget replaced by what is given."""
     recipe = workspace.recipe
-    search = {"trials": trials, "time_budget_s": time_budget}
+    search = {"trials": trials, "time_budget_s": time_budget, "concurrent": concurrent}
     changes = {
         "search": recipe.search.model_dump() | {name: value for name, value in search.items() if value is not None},
         "families": families.split(",") if families else recipe.families,

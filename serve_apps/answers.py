@@ -101,6 +101,7 @@ class Health(BaseModel):
     """Whether the app answers from all its components. Status 503 where no shard answers."""
 
     status: Literal["ok", "degraded", "down"]
+    reason: str | None = Field(description="Why the weights may be out of date.")
     universe: str
     model: ModelName
     shards: list[ShardHealth]

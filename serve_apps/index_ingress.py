@@ -141,8 +141,8 @@ class IndexSignal:
         answering = [s for s in shards if s["status"] in ("ok", "outdated")]
         well = len(answering) == len(shards) and not self._weights.error and all(s["status"] == "ok" for s in shards)
         status = "ok" if well else "degraded" if answering else "down"
-        body = {"status": status, "universe": self._recipe.universe.name, "model": self._model.json(), "shards": shards}
-        return _answer(dumps(body), 200 if answering else 503)
+        body = {"status": status, "reason": self._weights.error, "universe": self._recipe.universe.name}
+        return _answer(dumps(body | {"model": self._model.json(), "shards": shards}), 200 if answering else 503)
 
     def _compose(self, said: Round) -> bytes:
         """The signal's body; made once for each state of shards and weights, unless it depends on the time."""

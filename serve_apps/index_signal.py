@@ -13,8 +13,10 @@ from ray import serve
 
 from bellwether.config import Settings, load_recipe
 from bellwether.config.recipe import Frozen
+from data.features import feature_set
 from serve_apps.component_predictor import ComponentPredictor, shards
 from serve_apps.index_ingress import IndexSignal, Model
+from serve_apps.shard_state import check_contract
 from serve_apps.stores import Stores
 
 ONGOING = 64
@@ -54,6 +56,8 @@ def build(args: IndexSignalArgs) -> serve.Application:
     ------
     NoChampion
         Nothing carries the alias yet.
+    ModelError
+        That version was made for something else than what would be served.
     UnknownName, ConfigError
         The recipe or the alias is wrong.
     """
@@ -64,19 +68,22 @@ def build(args: IndexSignalArgs) -> serve.Application:
     registry = stores.open_registry()
     version = registry.resolve(recipe.name, args.alias)
     contract = registry.contract(recipe.name, version)
+    check_contract(contract, recipe, feature_set(recipe.features))
     model = Model(name=recipe.name, version=version, alias=args.alias, contract=contract)
     slices = shards(recipe.universe.symbols, args.shards or recipe.serving.shards)
     predictors = [
-        _deployment(ComponentPredictor, f"ComponentPredictor-{k}", access_log=False).bind(recipe, symbols, version, stores)
+        deployment(ComponentPredictor, f"ComponentPredictor-{k}", access_log=False).bind(
+            recipe, symbols, version, stores
+        )
         for k, symbols in enumerate(slices)
     ]
-    ingress = _deployment(serve.ingress()(IndexSignal), "IndexSignal")
+    ingress = deployment(serve.ingress()(IndexSignal), "IndexSignal")
     app: serve.Application = ingress.bind(recipe, model, slices, predictors, stores)
     return app
 
 
-def _deployment(of: type, name: str, access_log: bool = True) -> Any:
-    """A shard logs no calls: the ingress logs the request that made them, and a line a call costs time."""
+def deployment(of: type, name: str, access_log: bool = True) -> Any:
+    """A class with the options all of them share. Shards log no calls: the ingress logs the request behind them."""
     return serve.deployment(
         name=name,
         max_ongoing_requests=ONGOING,

@@ -73,16 +73,20 @@ class ShardClient:
 
     async def call(self, shard: int, method: str, *arguments: Any) -> Any | Unanswered:
         """One call to one shard, under the deadline; a call that is given up is cancelled."""
-        response = getattr(self.handles[shard], method).remote(*arguments)
-        task = asyncio.ensure_future(_answer(response))
         try:
-            await asyncio.wait({task}, timeout=self.timeout_s)
-            if not task.done():
-                return Unanswered(status="late", reason=f"shard {shard} did not answer within {self.timeout_s} s")
-            return task.result()
+            response = getattr(self.handles[shard], method).remote(*arguments)
+            return await self._within(response, shard)
         except FAILURES as error:
             last = (str(error).strip().splitlines() or [""])[-1]
             return Unanswered(status="down", reason=f"shard {shard} failed, {type(error).__name__}: {last}"[:LONGEST])
+
+    async def _within(self, response: Any, shard: int) -> Any:
+        task = asyncio.ensure_future(_answer(response))
+        try:
+            await asyncio.wait({task}, timeout=self.timeout_s)
+            if task.done():
+                return task.result()
+            return Unanswered(status="late", reason=f"shard {shard} did not answer within {self.timeout_s} s")
         finally:
             if not task.done():
                 response.cancel()

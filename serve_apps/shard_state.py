@@ -15,9 +15,10 @@ from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence, Prediction
 from data.features import feature_set
 from data.features.base import FeatureSet, Floats, Ints
-from data.features.market import MarketContext, component_features, market_context, times
+from data.features.market import MarketContext, component_features, times
+from data.features.tables import universe_context
 from data.lake import Entry, Lake
-from data.weights.table import load_weights, weights_kind
+from data.weights.table import weights_kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,8 @@ class ShardState:
         return dict(zip(self.features.outputs, row.tolist(), strict=True))
 
     def _context(self, entries: Mapping[str, Entry]) -> MarketContext:
-        universe, closes = self.recipe.universe, {}
-        for symbol in universe.symbols:
-            if symbol in entries:
-                bars = self.lake.read_entry(entries[symbol], ["ts_event", "close"])
-                closes[symbol] = (times(bars), bars.column("close").to_numpy())
-        return market_context(closes, load_weights(self.lake, universe), universe.symbols)
+        present = {s: entries[s] for s in self.recipe.universe.symbols if s in entries}
+        return universe_context(self.recipe, self.lake, present)
 
     def _newest(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> Newest | Absence:
         if symbol not in entries:

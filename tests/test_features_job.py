@@ -16,10 +16,10 @@ from bellwether.errors import DataError, NotInLake
 from data import features_job
 from data.features import feature_set
 from data.features.market import component_features, features_kind
-from data.features_job import build_features, universe_context
+from data.features.tables import component_bars, universe_context
+from data.features_job import build_features
 from data.lake import Lake
 from data.records import BARS, TIME
-from data.weights.table import load_weights
 
 HOUR = 3_600_000_000_000
 SIZES = {"AAA": 200, "BBB": 320, "CCC": 260}
@@ -87,7 +87,7 @@ def test_features_in_the_lake_are_the_one_function_symbol_by_symbol(lake: Lake, 
     assert report.rows == sum(SIZES.values())
     assert seen == SIZES
     assert set(lake.partitions(kind)) == set(SIZES)
-    context = universe_context(RECIPE, lake, load_weights(lake, RECIPE.universe))
+    context = universe_context(RECIPE, lake, component_bars(RECIPE, lake))
     for symbol in SIZES:
         source, table = lake.read("bars/1h", symbol), lake.read(kind, symbol)
         assert table.column_names == ["ts_event", *fs.outputs]

@@ -15,7 +15,7 @@ from bellwether.config import Recipe, load_recipe
 from bellwether.errors import DataError, NotInLake
 from data.features.hourly import HOURLY
 from data.features.market import features_kind, market_context, times
-from data.features_job import feature_table
+from data.features.tables import feature_notes, feature_table
 from data.lake import Lake
 from data.panel import Panel, load_panel
 from data.sources.simulator import SimulatorOptions, simulate
@@ -48,13 +48,9 @@ def fill(lake: Lake, recipe: Recipe, bars: dict[str, pa.Table], features_of: dic
     )
     closes = {symbol: (times(table), table["close"].to_numpy()) for symbol, table in made_of.items()}
     context = market_context(closes, weights, recipe.universe.symbols)
+    notes = feature_notes(recipe, lake, {s: lake.stage(recipe.kind, s, table) for s, table in made_of.items()})
     staged = [
-        lake.stage(
-            kind,
-            symbol,
-            feature_table(HOURLY, recipe, table, context),
-            {"definition": HOURLY.definition, "source": lake.stage(recipe.kind, symbol, table).digest, "context": ""},
-        )
+        lake.stage(kind, symbol, feature_table(HOURLY, recipe, table, context), notes[symbol])
         for symbol, table in made_of.items()
     ]
     lake.commit(kind, staged)
@@ -159,16 +155,27 @@ def test_features_of_other_bars_are_refused(lake: Lake) -> None:
     recipe = a_recipe()
     bars = bars_of(recipe)
     newer = bars | {"SIM02": shock(bars["SIM02"], ROWS - 1, 1.01)}
-    with pytest.raises(DataError, match="those of SIM02 were made from other bars: run `bellwether features index-h"):
+    with pytest.raises(DataError, match="those of SIM02 were made from other bars"):
         load_panel(recipe, fill(lake, recipe, newer, features_of=bars))
+
+
+def test_features_with_another_basket_are_refused(lake: Lake) -> None:
+    recipe = a_recipe()
+    fill(lake, recipe, bars_of(recipe))
+    weights = lake.stage("weights/sim10", "weights", pa.table({"symbol": ["SIM01"]}))
+    lake.commit("weights/sim10", [weights])
+    with pytest.raises(DataError, match="those of SIM01, SIM02, SIM03 were made with another basket"):
+        load_panel(recipe, lake)
 
 
 def test_features_of_another_definition_are_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = a_recipe()
     fill(lake, recipe, bars_of(recipe))
     changed = dataclasses.replace(HOURLY, warmup=WARM + 1)
-    monkeypatch.setattr("data.panel.feature_set", lambda name: changed)
-    with pytest.raises(DataError, match=r"SIM01, SIM02, SIM03 were made by another definition of 'hourly'.*features"):
+    monkeypatch.setattr("data.features.tables.feature_set", lambda name: changed)
+    with pytest.raises(
+        DataError, match=r"SIM01, SIM02, SIM03 were made by another definition.*features"
+    ):
         load_panel(recipe, lake)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from fastapi.exceptions import RequestValidationError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -79,6 +79,7 @@ numbers = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.tuples(numbers, numbers, numbers, numbers, numbers))
 def test_a_bar_is_accepted_if_and_only_if_ingest_keeps_it(values):
     names = ("open", "high", "low", "close", "volume")
@@ -96,6 +97,7 @@ def test_a_bar_is_accepted_if_and_only_if_ingest_keeps_it(values):
 # --- times ---------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.integers(10**17, 2**62),
     st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
@@ -169,6 +171,7 @@ def test_our_own_422s_look_like_those_of_the_schema():
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_floats_survive_json_bit_for_bit(values):
     back = json.loads(dumps(values))
@@ -184,6 +187,7 @@ def test_probabilities_carry_their_class_names_in_order():
     assert list(by_class((0.1, 0.2, 0.3, 0.3, 0.1))) == ["strong_sell", "sell", "hold", "buy", "strong_buy"]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 120), st.integers(1, 12))
 def test_shards_are_slices_of_the_universe_as_even_as_can_be(n, count):
     symbols = [f"S{k}" for k in range(n)]

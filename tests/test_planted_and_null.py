@@ -1,0 +1,82 @@
+"""On the simulator's null market no family passes the gate; where a signal is planted, each does. No Ray is needed."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from optuna import create_study
+from optuna.samplers import RandomSampler
+
+from bellwether.config import Recipe
+from bellwether.config.recipe import RECIPES
+from bellwether.models import family, family_names
+from data.features import feature_set
+from data.features.market import features_kind
+from data.features.tables import component_bars, feature_notes, feature_table, universe_context
+from data.ingest import ingest
+from data.lake import Lake
+from data.panel import Panel, load_panel
+from tune.champion import crown
+from tune.problem import pose
+from tune.score import score_fold
+from tune.sweep import run_baseline
+from tune.trial import TrialResult
+
+FAMILIES = tuple(name for name in family_names() if not family(name).baseline)
+MARKETS = {
+    "null": {"seed": 5, "sessions": 110, "strength": 0.0, "stylised": False},
+    "planted": {"seed": 5, "sessions": 110, "strength": 0.3, "stylised": True},
+}
+
+
+def market(name: str, directory: str) -> tuple[Recipe, Panel]:
+    """A recipe on a simulated market, and its panel, made without a cluster."""
+    plain = yaml.safe_load((RECIPES / "index-hourly.yaml").read_text(encoding="utf-8"))
+    plain["source"]["options"] = plain["universe"]["weights"]["options"] = MARKETS[name]
+    recipe = Recipe.model_validate(plain | {"families": FAMILIES, "validation": {"folds": 3}})
+    lake = Lake(directory)
+    ingest(recipe, lake, RECIPES)
+    fs, bars = feature_set(recipe.features), component_bars(recipe, lake)
+    context = universe_context(recipe, lake, bars)
+    notes = feature_notes(recipe, lake, bars)
+    staged = [
+        lake.stage(features_kind(recipe), s, feature_table(fs, recipe, lake.read_entry(entry), context), note=notes[s])
+        for s, entry in bars.items()
+    ]
+    lake.commit(features_kind(recipe), staged)
+    return recipe, load_panel(recipe, lake)
+
+
+@pytest.fixture(scope="module")
+def markets(tmp_path_factory):
+    return {name: market(name, str(tmp_path_factory.mktemp(name))) for name in MARKETS}
+
+
+def verdict(recipe: Recipe, panel: Panel, name: str):
+    """The gate's verdict on one configuration of one family."""
+    problem = pose(recipe, panel)
+    params = family(name).space(create_study(sampler=RandomSampler(seed=1)).ask())
+    scores = [score_fold(problem, name, params, k) for k in range(len(problem.folds))]
+    trial = TrialResult(
+        family=name,
+        params=params,
+        baseline=False,
+        macro_f1=tuple(s.macro_f1 for s in scores),
+        accuracy=tuple(s.accuracy for s in scores),
+        seconds=0.0,
+    )
+    baselines = [run_baseline(problem, base) for base in problem.baselines]
+    return crown(recipe, panel, [trial, *baselines]).verdict
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_family_passes_the_gate_on_the_null_market(markets, name):
+    found = verdict(*markets["null"], name)
+    assert not found.passed
+    assert found.low < 0.0
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_where_a_signal_is_planted_each_family_beats_the_baselines_on_the_untouched_segment(markets, name):
+    found = verdict(*markets["planted"], name)
+    assert found.low > 0.0, found.reason
