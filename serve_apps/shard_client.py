@@ -56,6 +56,7 @@ class ShardClient:
     def __init__(self, handles: Sequence[Any], slices: Sequence[tuple[str, ...]], timeout_s: float) -> None:
         self.handles, self.slices, self.timeout_s = tuple(handles), tuple(slices), timeout_s
         self._held: list[Answers | None] = [None] * len(self.handles)
+        self._round: asyncio.Future[Round] | None = None
         self._place = {symbol: k for k, symbols in enumerate(self.slices) for symbol in symbols}
 
     def shard_of(self, symbol: str) -> int:
@@ -63,7 +64,20 @@ class ShardClient:
         return self._place[symbol]
 
     async def ask(self) -> Round:
-        """Ask every shard for its symbols."""
+        """Ask every shard for its symbols; who asks while a round is under way shares it.
+
+        A shared answer may be older than the request by as long as a round takes, at most ``timeout_s``; shards look at
+        the lake less often than that. Under load, many requests then cost the shards one call each.
+        """
+        if self._round is None:
+            self._round = asyncio.ensure_future(self._ask_all())
+            self._round.add_done_callback(self._over)
+        return await asyncio.shield(self._round)  # a client that goes away does not end it for the others
+
+    def _over(self, _: asyncio.Future[Round]) -> None:
+        self._round = None
+
+    async def _ask_all(self) -> Round:
         said = await asyncio.gather(*(self._ask(k) for k in range(len(self.handles))))
         answers: dict[str, Prediction | Absence] = {}
         for symbols, one in zip(self.slices, said, strict=True):

@@ -124,6 +124,29 @@ def test_it_is_composed_once_for_each_state_of_the_shards(app):
     assert len(calls) == 4  # and yet each shard is asked each time
 
 
+def test_requests_at_the_same_time_share_a_round(app):
+    async def conversation(client):
+        app.handles[0].delay = 0.1
+        replies = await asyncio.gather(*(client.get("/signal/index") for _ in range(8)))
+        later = await client.get("/signal/index")
+        return [r.text for r in (*replies, later)], [len(handle.calls) for handle in app.handles]
+
+    texts, calls = app.use(conversation)
+    assert len(set(texts)) == 1
+    assert calls == [2, 2]  # one for the eight, one for the ninth
+
+
+def test_a_client_that_goes_away_does_not_end_the_round_for_others(app):
+    async def conversation(client):
+        app.handles[0].delay = 0.1
+        first, second = (asyncio.ensure_future(client.get("/signal/index")) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        return await second
+
+    assert app.use(conversation).json()["coverage"] == 1.0
+
+
 def test_a_new_bar_reaches_the_signal(tmp_path):
     app = App(tmp_path)
     longer = session_closes(31)[: len(TS) + 1]
