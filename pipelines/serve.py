@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bellwether.errors import ConfigError
 from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
@@ -26,21 +27,32 @@ def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
 
 @contextmanager
 def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Production") -> Iterator[str]:
-    """The recipe's app on the running Ray, as its base URL; taken down at the end."""
+    """The recipe's app on the running Ray, as its base URL; taken down at the end, with Serve if it was started here.
+
+    Raises
+    ------
+    ConfigError
+        Serve runs there already: it keeps the address it was started with, so this one would not be listened on.
+    """
     from ray import serve
 
     from serve_apps import builder
 
-    args = {"recipe": workspace.source, "alias": alias, **_stores(workspace)}
+    if serve.status().proxies:
+        raise ConfigError(
+            "this Ray serves already, at an address of its own: deploy there with "
+            f"`serve run serve_apps.index_signal:build recipe={workspace.source}`, or unset RAY_ADDRESS"
+        )
     build, arguments = builder(workspace.recipe.serving.app)
+    app = build(arguments(recipe=workspace.source, alias=alias, **_stores(workspace)))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    with progress("deploy"):
-        serve.start(http_options={"host": host, "port": port})
-        serve.run(build(arguments(**args)), name=workspace.recipe.name, route_prefix="/")
     try:
+        with progress("deploy"):
+            serve.start(http_options={"host": host, "port": port})
+            serve.run(app, name=workspace.recipe.name, route_prefix="/")
         yield f"http://{host}:{port}"
     finally:
-        serve.delete(workspace.recipe.name)
+        serve.shutdown()
 
 
 def _stores(workspace: Workspace) -> dict[str, str]:
