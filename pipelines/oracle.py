@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from bellwether.models.artefact import Artefact
-from bellwether.models.predictor import Predictor
 from bellwether.validation.metrics import macro_f1
-from data.panel import Panel, load_panel
+from data.features.market import times
 from data.sources.oracle import oracle_macro_f1
 from data.sources.simulator import SimulatorOptions, simulate
 from data.targets import target_kind
 from pipelines.console import say
+from pipelines.holdout import Floats, Untouched, untouched
 from pipelines.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """Macro-F1 of a version and of the oracle on the bars after training ended, cut at the version's class edges."""
+    """Macro-F1 of a version and of the oracle on its untouched bars, cut at the version's class edges."""
 
     champion: float
     oracle: float
@@ -39,25 +39,24 @@ def run(workspace: Workspace, artefact: Artefact) -> Share | None:
 
 def measure(workspace: Workspace, artefact: Artefact) -> Share:
     """Score the version and the oracle on the same rows."""
-    recipe, contract = workspace.recipe, artefact.contract
-    panel = load_panel(recipe, workspace.lake)
-    held = panel.ts > int(contract.train_end.timestamp() * 1e9)
-    edges, outcome = np.asarray(contract.edges), panel.outcome[held]
-    mean, sd = _truth(workspace, panel, held)
-    y = target_kind(contract.target).encode(outcome, edges)
-    predicted = Predictor(artefact).predict(panel.x[held]).argmax(axis=1)
+    contract, rows = artefact.contract, untouched(workspace, artefact)
+    edges = np.asarray(contract.edges)
+    y = target_kind(contract.target).encode(rows.outcome, edges)
+    mean, sd = _truth(workspace, rows)
     return Share(
-        champion=macro_f1(y, predicted, len(contract.classes)), oracle=oracle_macro_f1(mean, sd, outcome, edges)
+        champion=macro_f1(y, rows.probabilities.argmax(axis=1), len(contract.classes)),
+        oracle=oracle_macro_f1(mean, sd, rows.outcome, edges),
     )
 
 
-def _truth(workspace: Workspace, panel: Panel, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the simulator knew of each held row's next return: its mean and standard deviation."""
+def _truth(workspace: Workspace, rows: Untouched) -> tuple[Floats, Floats]:
+    """What the simulator knew of each row's next return: its mean and standard deviation."""
     recipe = workspace.recipe
     options = SimulatorOptions.model_validate(recipe.source.options)
-    truth = simulate(options, recipe.session, recipe.interval_ns).truth.to_pandas()
-    truth["ts"] = truth["ts_event"].astype("int64")
-    rows = truth.set_index(["symbol", "ts"]).loc[
-        list(zip(np.asarray(panel.symbols)[panel.who[held]], panel.ts[held], strict=True))
-    ]
-    return rows["mean"].to_numpy(), rows["sd"].to_numpy()
+    truth = simulate(options, recipe.session, recipe.interval_ns).truth
+    mean, sd = (truth.column(name).to_numpy() for name in ("mean", "sd"))
+    place = {
+        key: k for k, key in enumerate(zip(truth.column("symbol").to_pylist(), times(truth).tolist(), strict=True))
+    }
+    at = [place[rows.symbols[who], ts] for who, ts in zip(rows.who.tolist(), rows.ts.tolist(), strict=True)]
+    return mean[at], sd[at]

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
 from bellwether.errors import NoChampion
 from bellwether.models.artefact import Artefact
-from bellwether.models.predictor import Predictor
+from bellwether.signal_policy import SignalPolicy
 from bellwether.signal_series import SignalSeries, signal_series
 from bellwether.validation.bootstrap import Interval
 from bellwether.validation.index_score import IndexScore, score_index
-from data.panel import load_panel
-from data.targets import target_kind
 from data.weights.table import load_weights
 from pipelines.console import console, grid
+from pipelines.holdout import untouched
 from pipelines.workspace import Workspace
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tune.calibrate import index_moves
 
 
 def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, ...]:
@@ -38,41 +35,33 @@ def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, .
 
 
 def score(workspace: Workspace, artefact: Artefact) -> tuple[IndexScore, ...]:
-    """Scores of the signal (by action and by probability) and of its baselines, on bars after training ended."""
-    contract = artefact.contract
-    series = series_after_training(workspace, artefact)
-    moved, last = index_moves(workspace, series.ts)
-    known = np.isfinite(moved) & np.isfinite(last) & np.isfinite(series.wss)
+    """Scores of the signal (by action and by probability) and of its baselines, on the version's untouched bars."""
+    recipe, contract = workspace.recipe, artefact.contract
+    series = untouched_series(workspace, artefact)
+    moved, last = index_moves(recipe, series.ts, *workspace.index_closes())
+    known = np.isfinite(moved) & np.isfinite(last)
+    policy = SignalPolicy.of(recipe, (contract.buy, contract.sell))
     step = np.nextafter(0.0, 1.0)
     rows = (
-        ("WSS", series.wss, contract.buy, contract.sell),
-        ("WSS by probability", series.wss_probability, contract.buy, contract.sell),
+        ("WSS", series.wss, policy.buy, policy.sell),
+        ("WSS by probability", series.wss_probability, policy.buy, policy.sell),
         ("always hold (base)", np.zeros_like(moved), np.inf, -np.inf),
         ("last return (base)", last, step, -step),
     )
     return tuple(score_index(name, signal[known], moved[known], buy=buy, sell=sell) for name, signal, buy, sell in rows)
 
 
-def series_after_training(workspace: Workspace, artefact: Artefact) -> SignalSeries:
-    """The version's signal on every bar that closed after its training ended."""
-    recipe, lake = workspace.recipe, workspace.lake
-    panel = load_panel(recipe, lake)
-    after = panel.ts > int(artefact.contract.train_end.timestamp() * 1e9)
-    ts, who = panel.ts[after], panel.who[after]
-    probabilities = Predictor(artefact).predict(panel.x[after]).astype(np.float64)
-    weights = load_weights(lake, recipe.universe).matrix(np.unique(ts), panel.symbols)
-    return signal_series(ts, who, probabilities, weights)
-
-
-def index_moves(workspace: Workspace, ts: Ints) -> tuple[Floats, Floats]:
-    """Simple return of the index over the horizon after, and over the bar before, each of ``ts``; NaN if unknown."""
-    recipe = workspace.recipe
-    times, close = workspace.index_closes()
-    moved, _ = target_kind(recipe.target.kind).outcome(times, close, recipe.session, recipe.target)
-    last = np.concatenate([[np.nan], close[1:] / close[:-1] - 1.0])
-    at = np.minimum(np.searchsorted(times, ts), len(times) - 1)
-    here = times[at] == ts
-    return np.where(here, moved[at], np.nan), np.where(here, last[at], np.nan)
+def untouched_series(workspace: Workspace, artefact: Artefact) -> SignalSeries:
+    """The version's signal on its untouched bars; 0, which is HOLD, where coverage is below the recipe's floor."""
+    recipe, rows = workspace.recipe, untouched(workspace, artefact)
+    weights = load_weights(workspace.lake, recipe.universe).matrix(np.unique(rows.ts), rows.symbols)
+    series = signal_series(rows.ts, rows.who, rows.probabilities, weights)
+    enough = series.coverage >= recipe.serving.coverage_floor
+    return replace(
+        series,
+        wss=np.where(enough, series.wss, 0.0),
+        wss_probability=np.where(enough, series.wss_probability, 0.0),
+    )
 
 
 def render(scores: tuple[IndexScore, ...], title: str) -> Table:

@@ -52,7 +52,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
             serve.run(app, name=workspace.recipe.name, route_prefix="/")
         yield f"http://{host}:{port}"
     finally:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _stores(workspace: Workspace) -> dict[str, str]:

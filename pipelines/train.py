@@ -19,6 +19,7 @@ from pipelines.console import console, progress, say
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
+    from bellwether.models.artefact import Contract
     from data.panel import Panel
     from tune.champion import Champion
     from tune.trial import TrialResult
@@ -125,6 +126,16 @@ def _report(workspace: Workspace, champion: Champion, version: int) -> None:
     colour, word = ("green", "passed") if verdict.passed else ("yellow", "refused")
     say(f"[bold]gate[/bold] [{colour}]{word}[/{colour}]: {verdict.reason}")
     say(f"[bold]registered[/bold] {name} version {version}" + (", now Staging" if verdict.passed else ""))
+    looks = _looks(workspace, contract)
+    if looks > 1:
+        say(f"  this untouched segment has now judged {looks} versions: the more it has, the less a pass means")
+
+
+def _looks(workspace: Workspace, contract: Contract) -> int:
+    """How many versions of the recipe were judged on the untouched segment this one was judged on."""
+    registry, name = workspace.registry, workspace.recipe.name
+    starts = [registry.contract(name, v.version).metrics["holdout"]["start"] for v in registry.versions(name)]
+    return starts.count(contract.metrics["holdout"]["start"])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from bellwether.validation.walk_forward import split
 from data.panel import Panel
 from data.records import TIME
 from data.weights.table import WeightTable
-from tune.calibrate import best_threshold, next_returns
+from tune.calibrate import best_threshold, index_moves
 from tune.champion import crown
 from tune.problem import pose
 from tune.score import labels, score_fold
@@ -193,10 +193,16 @@ def test_the_threshold_is_the_best_of_its_grid():
     assert found.threshold == pytest.approx(1.3)
 
 
-def test_the_next_return_is_that_of_the_bar_after():
+def test_where_every_threshold_loses_there_is_none():
+    wss = np.linspace(-2.0, 2.0, 50)
+    assert best_threshold(wss, -0.01 * wss) is None
+
+
+def test_the_index_moves_over_the_horizon_after_and_over_the_bar_before():
     ts, close = np.array([10, 20, 30]), np.array([100.0, 110.0, 99.0])
-    got = next_returns(np.array([5, 10, 20, 25, 30, 35]), ts, close)
-    np.testing.assert_allclose(got, [np.nan, 0.1, -0.1, np.nan, np.nan, np.nan])
+    after, before = index_moves(recipe(), np.array([5, 10, 20, 25, 30, 35]), ts, close)
+    np.testing.assert_allclose(after, [np.nan, 0.1, -0.1, np.nan, np.nan, np.nan])
+    np.testing.assert_allclose(before, [np.nan, np.nan, 0.1, np.nan, -0.1, np.nan])
 
 
 def test_calibrated_thresholds_are_symmetric_and_blind_to_the_holdout():

@@ -30,6 +30,7 @@ def a_recipe(symbols: int = 3, **target: object) -> Recipe:
     raw = load_recipe("index-hourly").model_dump()
     raw["universe"]["symbols"] = raw["universe"]["symbols"][:symbols]
     raw["target"] |= target
+    raw["validation"]["embargo"] = raw["target"]["horizon"]
     return Recipe.model_validate(raw)
 
 

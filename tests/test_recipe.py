@@ -46,6 +46,8 @@ def test_a_file_is_a_recipe_too(write):
         ({"serving": {"buy": -1, "sell": 1}}, r"sell \(1.0\) must be below buy \(-1.0\)"),
         ({"families": []}, "families"),
         ({"target": {"overnight": "sometimes"}}, "target.overnight"),
+        ({"interval": "0h"}, "interval: String should match"),
+        ({"target": {"horizon": 3}}, r"embargo \(1\) must be at least target.horizon \(3\)"),
     ],
 )
 def test_a_wrong_key_is_named(write, change, message):

@@ -12,6 +12,7 @@ from bellwether.errors import ConfigError, ModelError
 from bellwether.models.base import Params
 from bellwether.signal_series import SignalSeries, signal_series
 from data.panel import Panel
+from data.targets import target_kind
 from data.weights.table import WeightTable
 from tune.problem import Problem
 
@@ -40,7 +41,7 @@ def calibrate(
     *,
     weights: WeightTable | None,
     index: tuple[Ints, Floats] | None,
-) -> Calibration:
+) -> Calibration | None:
     """Pick the threshold θ with the highest mean captured return over the test blocks of the folds.
 
     The configuration is fitted anew on the training rows of each fold, and its predictions on the fold's test rows
@@ -65,15 +66,15 @@ def calibrate(
         raise ConfigError("serving.thresholds is 'calibrated': that needs weights and the index's bars in the lake")
     signals = _out_of_fold(panel, problem, family, params, weights)
     wss = np.where(signals.coverage >= recipe.serving.coverage_floor, signals.wss, 0.0)
-    following = next_returns(signals.ts, *index)
-    usable = np.isfinite(wss) & np.isfinite(following)
+    moved, _ = index_moves(recipe, signals.ts, *index)
+    usable = np.isfinite(signals.wss) & np.isfinite(moved)
     if not np.any(wss[usable]):
         raise ModelError("no signal to calibrate thresholds on: weights, coverage or index bars are missing; use fixed")
-    return best_threshold(wss[usable], following[usable])
+    return best_threshold(wss[usable], moved[usable])
 
 
-def best_threshold(wss: Floats, following: Floats) -> Calibration:
-    """The θ of the grid that captures most on average; of equals the largest, which acts least.
+def best_threshold(wss: Floats, following: Floats) -> Calibration | None:
+    """The θ of the grid that captures most on average; of equals the largest, which acts least. None if all lose.
 
     >>> found = best_threshold(np.array([0.2, 1.0, -1.0, -0.2]), np.array([-0.01, 0.02, -0.02, 0.01]))
     >>> found.threshold, round(found.captured, 4)
@@ -83,18 +84,32 @@ def best_threshold(wss: Floats, following: Floats) -> Calibration:
     grid = np.unique(np.quantile(size[size > 0.0], GRID, method="inverted_cdf"))[::-1]
     captured = np.mean(np.sign(wss) * following * (size >= grid[:, None]), axis=1)
     best = int(np.argmax(captured))
+    if captured[best] <= 0.0:
+        return None
     return Calibration(threshold=float(grid[best]), captured=float(captured[best]), timestamps=len(wss))
 
 
-def next_returns(at: Ints, ts: Ints, close: Floats) -> Floats:
-    """Return of the index over the bar after each time of ``at``; NaN where it has no bar then, or none after it.
+def index_moves(recipe: Recipe, at: Ints, ts: Ints, close: Floats) -> tuple[Floats, Floats]:
+    """What the index did after and before each time of ``at``.
 
-    >>> next_returns(np.array([1, 2, 3]), np.array([1, 2]), np.array([100.0, 125.0])).tolist()
-    [0.25, nan, nan]
+    Parameters
+    ----------
+    at : int64 array of shape (n,)
+        UTC nanoseconds.
+    ts, close : arrays of shape (T,)
+        Bars of the index in time order.
+
+    Returns
+    -------
+    tuple of float64 arrays of shape (n,)
+        Simple return over the recipe's horizon, and over the bar before; NaN where the index has no such bar, or the
+        target leaves it out.
     """
-    following = np.append(close[1:] / close[:-1] - 1.0, np.nan)
+    outcome, _ = target_kind(recipe.target.kind).outcome(ts, close, recipe.session, recipe.target)
+    before = np.concatenate([[np.nan], close[1:] / close[:-1] - 1.0])
     place = np.minimum(np.searchsorted(ts, at), len(ts) - 1)
-    return np.where(ts[place] == at, following[place], np.nan)
+    here = ts[place] == at
+    return np.where(here, outcome[place], np.nan), np.where(here, before[place], np.nan)
 
 
 def _out_of_fold(panel: Panel, problem: Problem, family: str, params: Params, weights: WeightTable) -> SignalSeries:

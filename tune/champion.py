@@ -12,7 +12,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -39,6 +39,7 @@ from tune.trial import TrialResult
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "xgboost", "onnx", "ray")
 
 
@@ -214,4 +215,4 @@ def _contract(
 
 
 def _time(ns: np.int64) -> datetime:
-    return datetime.fromtimestamp(int(ns) / 1e9, tz=UTC)
+    return EPOCH + timedelta(microseconds=int(ns) // 1000)  # in whole numbers: a float would round nanoseconds

@@ -141,7 +141,7 @@ class Recipe(Frozen):
 
     name: str
     record: Literal["bars"] = "bars"
-    interval: str = Field(default="1h", pattern=r"^\d+(min|h|d)$")
+    interval: str = Field(default="1h", pattern=r"^[1-9]\d*(min|h|d)$")
     session: Session = Session()
     source: Part
     universe: Universe
@@ -152,6 +152,13 @@ class Recipe(Frozen):
     validation: Validation = Validation()
     gate: Gate = Gate()
     serving: Serving = Serving()
+
+    @model_validator(mode="after")
+    def _embargoed(self) -> Recipe:
+        embargo, horizon = self.validation.embargo, self.target.horizon
+        if embargo < horizon:
+            raise ValueError(f"validation.embargo ({embargo}) must be at least target.horizon ({horizon})")
+        return self
 
     @property
     def kind(self) -> str:
