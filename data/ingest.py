@@ -1,9 +1,10 @@
-"""From a recipe's sources into the lake: all of it, or nothing."""
+"""From a recipe's sources into the lake, judged as a whole before anything of it is written."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from bellwether.config.recipe import Recipe, Universe
 from bellwether.errors import DataError, EmptySource
 from data.lake import Entry, Lake, digest_of
 from data.merge import Ints, gaps, merge, times
-from data.quality import refuse_wrong_zone, screen_rows
+from data.quality import Stamps, refuse_starts, refuse_wrong_zone, screen_rows, stamps
 from data.sources import source
 from data.sources.base import SourceContext, checked
 from data.spool import Spool
@@ -23,6 +24,9 @@ from data.weights.base import fractions
 from data.weights.table import PARTITION, WeightTable, weights_kind
 
 Progress = Callable[[str, int], None]
+
+SOURCE = "source"
+"""Key in the note of a bars entry: the identity of the source its bars are from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,8 @@ class IngestReport:
         between the symbol's first and last bar in the lake.
     symbols : tuple of str
         Everything the source has bars of, in the universe or not.
+    absent : tuple of str
+        Symbols of the universe, or its index, without a bar in this batch; the lake has earlier ones.
     version : str
         The lake's version of the kind afterwards.
     """
@@ -57,6 +63,7 @@ class IngestReport:
     unsorted: int
     gaps: int
     symbols: tuple[str, ...]
+    absent: tuple[str, ...]
     version: str
 
 
@@ -65,6 +72,8 @@ class _Batch:
     """What is known of a batch while it is judged; nothing of it is in the lake yet."""
 
     merged: Spool
+    before: Mapping[str, Entry]
+    stamps: Stamps = field(default_factory=Stamps)
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     rejected: list[pa.Table] = field(default_factory=list)
@@ -72,14 +81,25 @@ class _Batch:
     grids: dict[str, Ints] = field(default_factory=dict)
 
 
-def ingest(recipe: Recipe, lake: Lake, root: Path, progress: Progress | None = None) -> IngestReport:
+def ingest(
+    recipe: Recipe,
+    lake: Lake,
+    root: Path,
+    progress: Progress | None = None,
+    now: Callable[[], int] = time.time_ns,
+) -> IngestReport:
     """Read the recipe's source and weights, screen them, and merge them into the lake.
 
     Every symbol of the source is kept, not only the universe's. A bar the lake has already is left alone, one that
-    differs is revised; bars the source no longer has stay. Doing it again changes nothing. Weights are replaced as
-    a whole by what their source says. Everything is judged before the first file is written, and the three kinds
-    are committed one after the other, bars last. Ingest a kind from one process at a time: two at once would each
-    merge into the bars they both found.
+    differs is revised; bars the source no longer has stay, and so do symbols. Doing it again changes nothing, but
+    for bars that have closed meanwhile. Weights are replaced as a whole by what their source says.
+
+    Everything is judged before the first file is written. Then quarantine, weights and bars are committed one after
+    the other, each at once: a process killed between them leaves the kinds before the kill new and those after it
+    old, and running it again completes them. Ingest a kind from one process at a time: two at once would each merge
+    into the bars they both found.
+
+    Each bars entry is noted with its source (`source_identity`), and bars of two sources are never merged.
 
     Parameters
     ----------
@@ -91,23 +111,31 @@ def ingest(recipe: Recipe, lake: Lake, root: Path, progress: Progress | None = N
         Relative paths of the recipe are below it.
     progress : callable, optional
         Told ``(stage, rows)`` as rows are "read", "screened" and "written": the number so far in that stage.
+    now : callable
+        The clock, UTC nanoseconds, asked once before the source is read: a bar that closes later is not closed yet.
 
     Raises
     ------
     ConfigError
         An option is wrong, or a symbol of the universe has no weight on any date.
     DataError
-        A source cannot be read or is of another zone, weights do not sum, or the universe or its index is not in
-        the source. The lake is as it was.
+        A source cannot be read, is of another zone or stamped at the other end of its bars; weights do not sum; a
+        symbol of the universe or its index is neither in the source nor in the lake; or the lake has a symbol from
+        another source. The lake is as it was.
     """
     tell = progress or (lambda stage, rows: None)
+    until = now()
     weights = _weights(recipe, root)
     with TemporaryDirectory(prefix="bellwether-ingest-") as folder:
-        raw, batch = Spool(Path(folder) / "raw"), _Batch(merged=Spool(Path(folder) / "merged"))
+        raw = Spool(Path(folder) / "raw")
+        batch = _Batch(merged=Spool(Path(folder) / "merged"), before=lake.entries(recipe.kind))
         rows_in = _gather(recipe, root, raw, tell)
-        _judge(recipe, lake, raw, batch, tell)
+        _judge(recipe, lake, raw, batch, until, tell)
+        refuse_starts(batch.stamps)
         refuse_wrong_zone(batch.reasons["outside_session"], rows_in)
-        _check_universe(recipe.universe, batch)
+        absent = _absent(recipe.universe, batch)
+        _check_source(recipe, batch, absent)
+        batch.grids.update((symbol, times(lake.read_entry(batch.before[symbol]))) for symbol in absent)
         version = _write(recipe, lake, batch, weights, tell)
     return IngestReport(
         rows_in=rows_in,
@@ -119,8 +147,22 @@ def ingest(recipe: Recipe, lake: Lake, root: Path, progress: Progress | None = N
         unsorted=batch.counts["unsorted"],
         gaps=gaps(batch.grids.values()),
         symbols=tuple(sorted(batch.kept)),
+        absent=absent,
         version=version,
     )
+
+
+def source_identity(recipe: Recipe) -> str:
+    """Return what tells the series of a recipe's source from others of the same symbols; the lake notes it.
+
+    Raises
+    ------
+    ConfigError
+        There is no such source, or an option is wrong.
+    """
+    part = recipe.source
+    found = source(part.kind)
+    return found.named(checked(f"source {part.kind!r}", found.options, part.options))
 
 
 def _weights(recipe: Recipe, root: Path) -> pa.Table:
@@ -145,19 +187,19 @@ def _gather(recipe: Recipe, root: Path, raw: Spool, tell: Progress) -> int:
     return rows
 
 
-def _judge(recipe: Recipe, lake: Lake, raw: Spool, batch: _Batch, tell: Progress) -> None:
+def _judge(recipe: Recipe, lake: Lake, raw: Spool, batch: _Batch, until: int, tell: Progress) -> None:
     """Screen and merge each symbol, noting what there will be to write."""
-    before = lake.entries(recipe.kind)
     watched = {*recipe.universe.symbols, recipe.universe.index}
     rows = 0
     for symbol, table in raw:
-        screened = screen_rows(table, recipe.session)
+        screened = screen_rows(table, recipe.session, until)
+        batch.stamps |= stamps(table, recipe.session)
         batch.counts["unsorted"] += screened.unsorted
         batch.reasons.update(map(str, screened.rejected["reason"].to_pylist()))
         if screened.rejected.num_rows:
             batch.rejected.append(screened.rejected)
         if screened.kept.num_rows:
-            bars = _merge(lake, before.get(symbol), screened.kept, batch)
+            bars = _merge(lake, batch.before.get(symbol), screened.kept, batch)
             batch.kept[symbol] = screened.kept.num_rows
             if symbol in watched:
                 batch.grids[symbol] = times(bars)
@@ -173,15 +215,33 @@ def _merge(lake: Lake, entry: Entry | None, new: pa.Table, batch: _Batch) -> pa.
     return merged.bars
 
 
-def _check_universe(universe: Universe, batch: _Batch) -> None:
-    lacking = [symbol for symbol in (*universe.symbols, universe.index) if symbol not in batch.kept]
-    if lacking:
-        found = sorted(batch.kept)
-        listed = ", ".join(found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
+def _absent(universe: Universe, batch: _Batch) -> tuple[str, ...]:
+    """Return what of the universe is not in the batch, such as a halted symbol; the lake must have it then."""
+    absent = tuple(symbol for symbol in (*universe.symbols, universe.index) if symbol not in batch.kept)
+    if lacking := [symbol for symbol in absent if symbol not in batch.before]:
         raise DataError(
             f"the source has no usable bars of {', '.join(lacking)} of universe {universe.name}; it has: "
-            f"{listed or 'none'}. {_told(batch.reasons)}Correct the universe or the source"
+            f"{_listed(batch.kept) or 'none'}. {_told(batch.reasons)}"
+            "The lake has none either: correct the universe or the source"
         )
+    return absent
+
+
+def _check_source(recipe: Recipe, batch: _Batch, absent: Iterable[str]) -> None:
+    """Refuse to make one series, or one universe, of bars of two sources."""
+    ours = source_identity(recipe)
+    noted = {s: batch.before[s].note.get(SOURCE, "unknown") for s in (*batch.kept, *absent) if s in batch.before}
+    if others := {symbol: theirs for symbol, theirs in sorted(noted.items()) if theirs != ours}:
+        raise DataError(
+            f"the lake has {recipe.kind} of {_listed(others)} from another source, "
+            f"{' and '.join(sorted(set(others.values())))}; this recipe's is {ours}, and bars of two sources make no "
+            "series. Ingest into another lake: say another --lake, or set another BELLWETHER_HOME"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = sorted(names)
+    return ", ".join(found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
 
 
 def _told(reasons: Mapping[str, int]) -> str:
@@ -198,9 +258,9 @@ def _write(recipe: Recipe, lake: Lake, batch: _Batch, weights: pa.Table, tell: P
         reasons = {reason: str(count) for reason, count in sorted(batch.reasons.items())}
         bad.append(lake.stage(quarantine, digest_of(rejected), rejected, reasons))
     known = lake.stage(weighed, PARTITION, weights)
-    bars, rows = [], 0
+    bars, rows, identity = [], 0, source_identity(recipe)
     for symbol, table in batch.merged:
-        bars.append(lake.stage(recipe.kind, symbol, table))
+        bars.append(lake.stage(recipe.kind, symbol, table, {SOURCE: identity}))
         rows += table.num_rows
         tell("written", rows)
     lake.commit(quarantine, bad)

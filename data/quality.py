@@ -29,6 +29,7 @@ REASONS: tuple[str, ...] = (
     "high_below_low",
     "outside_range",
     "outside_session",
+    "not_closed",
     "duplicate",
     "conflicting_duplicate",
 )
@@ -36,6 +37,7 @@ REASONS: tuple[str, ...] = (
 
 PRICES = ("open", "high", "low", "close")
 VALUES = (*PRICES, "volume")
+FOREVER = 2**63 - 1
 NOISE = 1e-6
 """How far, relative to a price, prices of a bar may contradict each other: what a pass through float32 can do."""
 
@@ -59,30 +61,58 @@ class Screened:
     unsorted: int
 
 
-def screen(raw: pa.Table, session: Session) -> Screened:
+@dataclass(frozen=True, kw_only=True)
+class Stamps:
+    """Where on the session's clock rows are stamped; ``|`` adds those of another part of the source.
+
+    Parameters
+    ----------
+    days, opening, closing : frozenset of int
+        Days in the session's zone with any row, with one exactly at its opening, and exactly at its close.
+    early : int
+        Rows before the opening.
+    """
+
+    days: frozenset[int] = frozenset()
+    opening: frozenset[int] = frozenset()
+    closing: frozenset[int] = frozenset()
+    early: int = 0
+
+    def __or__(self, other: Stamps) -> Stamps:
+        return Stamps(
+            days=self.days | other.days,
+            opening=self.opening | other.opening,
+            closing=self.closing | other.closing,
+            early=self.early + other.early,
+        )
+
+
+def screen(raw: pa.Table, session: Session, now: int = FOREVER) -> Screened:
     """Split raw rows into bars and rejected rows, each with its reason.
 
     ``missing_value``: a null, or an empty symbol. ``not_finite``: NaN or infinite. ``non_positive_price``: not above
     zero. ``negative_volume``. ``high_below_low``. ``outside_range``: open or close outside low..high; both with
     `NOISE` allowed for. ``outside_session``: not opens < ts_event <= closes on its day in the session's zone.
+    ``not_closed``: ts_event is after ``now``, UTC nanoseconds; without it no bar is.
     ``duplicate``: the same bar again. ``conflicting_duplicate``: another bar of the same symbol and time as one
     that came before and is kept. Rules on pairs look only at rows that pass the others.
 
     Raises
     ------
     DataError
-        More than half of the rows are outside the session.
+        More than half of the rows are outside the session, or the times look like starts of bars.
     """
-    screened = screen_rows(raw, session)
+    screened = screen_rows(raw, session, now)
+    refuse_starts(stamps(raw, session))
     refuse_wrong_zone(int(pc.sum(pc.equal(screened.rejected["reason"], "outside_session")).as_py() or 0), raw.num_rows)
     return screened
 
 
-def screen_rows(raw: pa.Table, session: Session) -> Screened:
+def screen_rows(raw: pa.Table, session: Session, now: int = FOREVER) -> Screened:
     """Do what `screen` does to a part of a source, such as one symbol, leaving the zone to be judged by the whole."""
     codes, ts = _keys(raw)
     values = {name: raw[name].to_numpy() for name in VALUES}  # null becomes NaN: told apart by _missing
-    reason = _row_reasons(raw, ts, values, session)
+    reason = _row_reasons(raw, ts, values, session, now)
     order = np.lexsort((np.arange(len(ts)), ts, codes))
     order = order[reason[order] < 0]
     _mark_repeats(reason, order, codes, ts, values)
@@ -106,6 +136,34 @@ def refuse_wrong_zone(outside: int, rows: int) -> None:
         )
 
 
+def stamps(raw: pa.Table, session: Session) -> Stamps:
+    """Return where rows are stamped, good or bad; those without a time count nowhere."""
+    wall = wall_times(raw["ts_event"].drop_null().cast(pa.int64()).to_numpy(), session.timezone)
+    day, clock = np.divmod(wall, DAY)
+    opens, closes = of_day(session.opens), of_day(session.closes)
+    return Stamps(
+        days=frozenset(np.unique(day).tolist()),
+        opening=frozenset(np.unique(day[clock == opens]).tolist()),
+        closing=frozenset(np.unique(day[clock == closes]).tolist()),
+        early=int((clock < opens).sum()),
+    )
+
+
+def refuse_starts(found: Stamps) -> None:
+    """Raise `DataError` if times of a whole source look like starts of bars where closes are due.
+
+    A grid of starts has a bar at the opening and none at the close; read as closes, each bar would be known an
+    interval before it is. One day in twenty with a row at the close is let pass as an exception.
+    """
+    at_opening, at_close = len(found.opening), len(found.closing)
+    if 2 * at_opening > len(found.days) and not found.early and 20 * at_close <= at_opening:
+        raise DataError(
+            f"on {at_opening:,} of {len(found.days):,} days bars are stamped exactly at the session's opening, on "
+            f"{at_close:,} at its close and never before it opens: the bars look stamped at their start. Set "
+            "`stamped: start` in the source's options; if it is set, check `timezone` and the recipe's `session`"
+        )
+
+
 def _keys(raw: pa.Table) -> tuple[Ints, Ints]:
     """Return a number for each row's symbol, and its time; -1 and 0 stand in for nulls."""
     symbols = raw["symbol"].combine_chunks().dictionary_encode()
@@ -114,7 +172,7 @@ def _keys(raw: pa.Table) -> tuple[Ints, Ints]:
     return codes, ts
 
 
-def _row_reasons(raw: pa.Table, ts: Ints, values: dict[str, Floats], session: Session) -> Ints:
+def _row_reasons(raw: pa.Table, ts: Ints, values: dict[str, Floats], session: Session, now: int) -> Ints:
     """Return for each row the position in `REASONS` of the first rule it breaks by itself, -1 for none."""
     o, h, low, c, volume = (values[name] for name in VALUES)
     slack = NOISE * np.abs(np.nan_to_num(h, posinf=0.0, neginf=0.0))  # of infinite prices the second rule speaks
@@ -127,6 +185,7 @@ def _row_reasons(raw: pa.Table, ts: Ints, values: dict[str, Floats], session: Se
         np.asarray(h < low - slack),
         (np.maximum(o, c) > h + slack) | (np.minimum(o, c) < low - slack),
         (clock <= of_day(session.opens)) | (clock > of_day(session.closes)),
+        ts > now,
     ]
     return np.select(broken, range(len(broken)), default=-1).astype(np.int64)
 

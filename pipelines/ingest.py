@@ -28,6 +28,8 @@ def run(workspace: Workspace) -> IngestReport:
     )
     for reason, count in sorted(report.quarantined.items()):
         say(f"  quarantined {count:,}: {escape(reason)}")
+    if report.absent:
+        say(f"  no new bars of {escape(', '.join(report.absent))}: the lake's earlier ones stay")
     return report
 
 

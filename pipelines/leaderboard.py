@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bellwether.errors import NoChampion
-from pipelines.console import console, grid
+from pipelines.console import console, grid, say
 from pipelines.workspace import Workspace
 
 
 def run(workspace: Workspace, version: int | None = None) -> None:
-    """Print the leaderboard of ``version`` (the newest, if left out) and the list of versions."""
+    """Print the leaderboard of ``version`` (if left out, the newest) and the versions; warn of aliases out of step."""
     from tune.leaderboard import from_json, render
 
     name, registry = workspace.recipe.name, workspace.registry
@@ -25,3 +25,5 @@ def run(workspace: Workspace, version: int | None = None) -> None:
         made = f"{v.created_at:%Y-%m-%d %H:%M}"
         table.add_row(str(v.version), v.family, f"{v.macro_f1:.3f}", gate, ", ".join(v.aliases), made)
     console.print(table)
+    for line in registry.unsettled(name):
+        say(f"[yellow]warning:[/] {line}")

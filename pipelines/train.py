@@ -61,9 +61,13 @@ def check_families(recipe: Recipe) -> None:
 
 
 def prepare(workspace: Workspace) -> None:
-    """Ingest if the lake has no bars of this recipe yet; make the features that are missing."""
-    present = set(workspace.lake.partitions(workspace.recipe.kind))
-    if not {*workspace.recipe.universe.symbols, workspace.recipe.universe.index} <= present:
+    """Ingest if the lake has no bars of this recipe's source yet; make the features that are missing."""
+    from data.ingest import SOURCE, source_identity
+
+    recipe = workspace.recipe
+    entries, identity = workspace.lake.entries(recipe.kind), source_identity(recipe)
+    watched = (*recipe.universe.symbols, recipe.universe.index)
+    if {entries[s].note.get(SOURCE) if s in entries else None for s in watched} != {identity}:
         ingest.run(workspace)
     features.run(workspace)
 

@@ -192,7 +192,7 @@ def test_new_weights_change_the_basket_and_so_the_stamp(tmp_path):
 
 
 def test_a_lake_that_cannot_be_read_is_reported_and_the_last_good_state_goes_on():
-    good = iter(["one", "one", DataError("torn"), "two"])
+    good = iter(["one", "one", "one", DataError("torn"), "two"])
 
     def version():
         found = next(good, "two")
@@ -212,6 +212,42 @@ def test_a_lake_that_cannot_be_read_is_reported_and_the_last_good_state_goes_on(
         return seen
 
     assert ("ONE", "DataError: torn") in asyncio.run(asyncio.wait_for(use(), 10))
+
+
+def written_while_read(lake: dict[str, str], *changes: str):
+    """Something that follows ``lake["now"]``, which each making finds changed once more, until ``changes`` run out."""
+    left = iter(changes)
+
+    def make(version):
+        if change := next(left, None):
+            lake["now"] = change
+        return f"made under {version} of {lake['now']}"
+
+    return Following(lambda: lake["now"], make)
+
+
+def test_newer_data_is_never_published_under_an_older_version():
+    lake = {"now": "1"}
+    assert written_while_read(lake, "2", "3").value == "made under 3 of 3"
+    followed = written_while_read(lake, "3", "5", "6")
+    assert followed.value == "made under 3 of 3"
+    lake["now"] = "4"
+    assert followed.refresh()
+    assert followed.value == "made under 6 of 6"
+    assert not followed.refresh()
+
+
+def test_a_lake_that_never_stands_still_is_said_and_the_last_good_state_goes_on():
+    lake = {"now": "0"}
+    followed = written_while_read(lake, "0", *"23456")
+    lake["now"] = "1"
+    with pytest.raises(DataError, match="changed 5 times while it was read"):
+        followed.refresh()
+    assert followed.value == "made under 0 of 0"
+    assert followed.refresh()
+    assert followed.value == "made under 6 of 6"
+    with pytest.raises(DataError, match="changed 5 times"):
+        written_while_read(lake, *"12345")
 
 
 # --- posted bars ---------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.errors import DataError, UnknownName
-from data.features import FEATURE_SETS, feature_set
+from data.features import FEATURE_SETS, feature_set, market
 from data.features.base import FeatureSet, Floats
-from data.features.basket import basket
+from data.features.basket import basket, basket_kernel
+from data.features.clock import session_clock
+from data.features.compiled import source_of
+from data.features.hourly import HOURLY
 
 ROWS = 420
 
@@ -191,3 +196,40 @@ def test_a_changed_helper_or_constant_changes_code_and_hash(
     value, changed = build(**change)
     assert value == expected
     assert changed != definition
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("component_inputs", "context.at(ts).T", "2.0 * context.at(ts).T"),
+        ("prices", '("open", "high",', '("high", "open",'),
+        ("market_context", "if symbol in closes]", "if symbol in closes and symbol]"),
+        ("blocks", "x[:, n:] = weights", "x[:, n:] = 2.0 * weights"),
+        ("place", "= close[low:high]", "= 2.0 * close[low:high]"),
+        ("union", "else np.union1d(a, b)", "else np.intersect1d(a, b)"),
+        ("at", "= self.values[where[known]]", "= 2.0 * self.values[where[known]]"),
+    ],
+)
+def test_a_change_in_how_inputs_are_made_changes_the_definition(
+    part: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source = Path(market.__file__).read_text()
+    assert source.count(old) == 1
+
+    def definition(module: str, text: str) -> str:
+        (tmp_path / f"{module}.py").write_text(text)
+        importlib.invalidate_caches()
+        made = importlib.import_module(module)
+        parts = [attrgetter(f.__qualname__)(made) if f.__module__ == market.__name__ else f for f in HOURLY.inputs_from]
+        return replace(HOURLY, inputs_from=tuple(parts)).definition
+
+    assert definition(f"market_{part}_same", source) == definition(f"market_{part}_again", source)
+    assert definition(f"market_{part}_other", source.replace(old, new)) != definition(f"market_{part}_first", source)
+
+
+def test_the_clock_and_the_basket_are_part_of_the_hourly_definition() -> None:
+    source = "\n".join(map(source_of, HOURLY.inputs_from))
+    for used in (session_clock, basket_kernel, market.component_inputs, market.market_context, market.times):
+        assert source_of(used) in source

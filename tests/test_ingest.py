@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from bellwether.config.recipe import Part, Recipe, Universe, load_recipe
 from bellwether.errors import ConfigError, DataError, EmptySource, UnknownName
-from data.ingest import ingest
+from data.ingest import SOURCE, ingest, source_identity
 from data.lake import Lake
 from data.merge import merge
 from data.records import BARS, TIME
@@ -43,6 +45,11 @@ class Market:
 
     def weights(self, *lines: str) -> None:
         (self.root / "weights.csv").write_text("\n".join(["effective_date,symbol,weight", *lines]) + "\n")
+
+    def lists(self, symbol: str, *lines: str) -> None:
+        """Give a symbol weights, and these bars besides the others'."""
+        self.bars(*good("A", "B", "I"), *lines)
+        self.weights("2025-01-01,A,0.5", f"2025-01-01,{symbol},0.5")
 
     def recipe(self, symbols: tuple[str, ...] = ("A", "B"), index: str = "I", **options: Any) -> Recipe:
         given = {"path": "bars.csv", "timezone": "America/New_York", "stamped": "start"} | options
@@ -178,14 +185,25 @@ FAILURES = {
         {},
     ),
     "wrong zone": (DataError, "outside the session", lambda m: m.bars(*AWAY), {}),
+    "starts read as closes": (
+        DataError,
+        "on 1 of 1 days .* Set `stamped: start`",
+        lambda m: None,
+        {"stamped": "close"},
+    ),
     "no such symbol": (ConfigError, "no date has a weight for Z", lambda m: None, {"symbols": ("A", "Z")}),
-    "no bars": (DataError, "no usable bars of B of universe u; it has: A, I", lambda m: m.bars(*good("A", "I")), {}),
+    "no bars": (
+        DataError,
+        "no usable bars of C of universe u; it has: A, B, I",
+        lambda m: m.lists("C"),
+        {"symbols": ("A", "C")},
+    ),
     "no index": (DataError, "no usable bars of J .*it has: A, B, I", lambda m: None, {"index": "J"}),
     "all bad": (
         DataError,
-        "no usable bars of B .*Rows rejected: 6 non_positive_price",
-        lambda m: m.bars(*good("A", "I"), *(bar("B", h, close=-1) for h in HOURS)),
-        {},
+        "no usable bars of C .*Rows rejected: 6 non_positive_price",
+        lambda m: m.lists("C", *(bar("C", h, close=-1) for h in HOURS)),
+        {"symbols": ("A", "C")},
     ),
     "weights do not sum": (DataError, "2025-02-01T00:00:00 sum to 0.7", lambda m: m.weights("2025-02-01,A,0.7"), {}),
 }
@@ -220,6 +238,113 @@ def test_an_unknown_source_lists_the_known(market):
         ingest(recipe, market.lake, market.root)
 
 
+# --- one series, one source -----------------------------------------------------------------------
+
+
+def simulated(**options: Any) -> Recipe:
+    part = Part(kind="simulator", options={"sessions": 4} | options)
+    universe = Universe(name="sim", symbols=("SIM01", "SIM02"), index="SIMX", weights=part)
+    return Recipe(name="s", source=part, universe=universe, families=("majority",))
+
+
+def test_bars_are_noted_with_their_source(market):
+    market.ingest()
+    assert {entry.note[SOURCE] for entry in market.lake.entries("bars/1h").values()} == {"ohlcv"}
+    ingest(simulated(), market.lake, market.root)
+    assert market.lake.entries("bars/1h")["SIM01"].note == {SOURCE: source_identity(simulated())}
+
+
+def test_a_source_is_known_by_what_makes_its_bars_others():
+    market = source_identity(simulated())
+    assert market.startswith("simulator:")
+    assert market == source_identity(simulated(seed=7, strength=0.15))  # the defaults, said
+    assert market not in {source_identity(simulated(**o)) for o in ({"seed": 8}, {"strength": 0.0}, {"sessions": 5})}
+
+
+def test_files_of_another_day_go_on_with_the_series(market):
+    market.ingest()
+    (market.root / "next.csv").write_text("\n".join([HEADER, *(bar(s, 9, day=6) for s in "ABI")]) + "\n")
+    assert market.ingest(path="next.csv").added == 3
+    assert len(market.closes("A")) == 7
+
+
+def test_another_simulated_market_is_not_mixed_into_the_first(tmp_path):
+    lake = Lake(str(tmp_path))
+    first = ingest(simulated(), lake, tmp_path)
+    with pytest.raises(DataError, match=r"SIM01, SIM02.* from another source, simulator:.*another --lake"):
+        ingest(simulated(seed=8), lake, tmp_path)
+    assert lake.version("bars/1h") == first.version
+    assert lake.kinds() == ("bars/1h", "weights/sim")
+    assert ingest(simulated(), lake, tmp_path).unchanged == first.kept
+
+
+@pytest.mark.parametrize("note", [{SOURCE: "simulator:1"}, {}], ids=["another", "unknown"])
+@pytest.mark.parametrize("symbol", ["B", "X"], ids=["in the universe", "outside it"])
+def test_a_symbol_of_another_source_is_named_and_nothing_is_committed(market, symbol, note):
+    market.bars(*good("A", "B", "I", "X"))
+    market.lake.commit("bars/1h", [market.lake.stage("bars/1h", symbol, bars(t1=1.0), note)])
+    before = market.state()
+    with pytest.raises(DataError, match=f"of {symbol} from another source, {note.get(SOURCE, 'unknown')}; .* ohlcv"):
+        market.ingest()
+    assert market.state() == before
+
+
+def test_training_takes_no_bars_of_another_source_for_its_own(home, monkeypatch):
+    from pipelines import features, ingest, train
+    from pipelines.workspace import Workspace
+
+    ran: list[str] = []
+    real = ingest.run
+    monkeypatch.setattr(features, "run", lambda workspace: ran.append("features"))
+    monkeypatch.setattr(ingest, "run", lambda workspace: (ran.append("ingest"), real(workspace)))
+    home.mkdir()
+
+    def prepare(**options: Any) -> None:
+        (home / "r.yaml").write_text(yaml.safe_dump(simulated(**options).model_dump(mode="json")))
+        train.prepare(Workspace.open(str(home / "r.yaml")))
+
+    prepare()
+    prepare()
+    assert ran == ["ingest", "features", "features"]
+    with pytest.raises(DataError, match="from another source"):
+        prepare(seed=8)
+    assert ran == ["ingest", "features", "features", "ingest"]
+
+
+def test_a_halted_symbol_does_not_block_the_others(market):
+    market.ingest()
+    market.bars(*(bar(s, h, day=6) for s in "BI" for h in HOURS if (s, h) != ("B", 12)))
+    report = market.ingest()
+    assert (report.absent, report.symbols, report.added) == (("A",), ("B", "I"), 11)
+    assert report.gaps == 1  # B's: after its last bar A has no gaps
+    assert len(market.closes("A")) == 6
+    assert market.ingest().absent == ("A",)
+
+
+def test_times_of_a_halted_symbol_show_the_gaps_of_the_others(market):
+    market.bars(*good("A"), *(line for line in good("B", "I") if "10:30" not in line))
+    assert market.ingest().gaps == 2
+    market.bars(*(bar(s, 9, day=6) for s in "BI"))
+    assert market.ingest().gaps == 2
+
+
+def test_a_halted_symbol_of_another_source_does_not_complete_the_universe(market):
+    market.lake.commit("bars/1h", [market.lake.stage("bars/1h", "B", bars(t1=1.0), {SOURCE: "simulator:1"})])
+    market.bars(*good("A", "I"))
+    with pytest.raises(DataError, match="of B from another source"):
+        market.ingest()
+
+
+def test_a_bar_that_is_not_closed_waits_in_quarantine(market):
+    def at(clock: str) -> int:
+        return int(datetime.fromisoformat(f"2025-03-05 {clock}").replace(tzinfo=UTC).timestamp()) * 10**9
+
+    early = ingest(market.recipe(), market.lake, market.root, now=lambda: at("19:00"))  # 14:00 in New York
+    assert (early.kept, early.quarantined) == (12, {"not_closed": 6})  # closes 14:30 and 15:30
+    late = ingest(market.recipe(), market.lake, market.root, now=lambda: at("20:30"))
+    assert (late.added, late.unchanged, late.quarantined) == (6, 12, {})
+
+
 # --- merging --------------------------------------------------------------------------------------
 
 
@@ -249,6 +374,14 @@ def test_the_real_market_is_ingested_whole(market_data, tmp_path):
     weights = load_weights(lake, recipe.universe)
     last = lake.entries(recipe.kind)["^NDX"].last
     assert 0.40 < weights.at(last, recipe.universe.symbols).sum() < 0.45
+
+
+def test_real_starts_read_as_closes_are_refused(market_data, tmp_path):
+    recipe, lake = load_recipe("index-hourly-qqq"), Lake(str(tmp_path))
+    options = recipe.source.options | {"stamped": "close"}
+    with pytest.raises(DataError, match="Set `stamped: start`"):
+        ingest(recipe.model_copy(update={"source": Part(kind="ohlcv", options=options)}), lake, market_data)
+    assert lake.kinds() == ()
 
 
 def test_rows_put_aside_by_symbol_keep_the_order_they_came_in(tmp_path):

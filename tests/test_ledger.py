@@ -25,6 +25,7 @@ def entry(version: int | None = 1, action: str = "promote", **changes: object) -
     fields = {
         "ts": datetime(2025, 6, 1, 12, 0, 0, 5, tzinfo=UTC), "who": "ada", "action": action, "name": "index-hourly",
         "alias": "Production", "version": version, "previous": None, "why": "better", "gate": {"lift": 0.1 + 0.2},
+        "store": "here",
     }  # fmt: skip
     return Entry.model_validate(fields | changes)
 
@@ -149,8 +150,9 @@ def test_the_trail_is_a_stack_of_promotions(steps):
             lines.append(entry(stack[-1], "rollback"))
         lines.append(entry(99, alias="Staging"))
         lines.append(entry(98, name="other"))
-    assert trail(lines, "index-hourly", "Production") == tuple(stack)
-    assert told(lines, "index-hourly", "Production") == (stack[-1] if stack else None)
+        lines.append(entry(97, store="elsewhere"))
+    assert trail(lines, "here", "index-hourly", "Production") == tuple(stack)
+    assert told(lines, "here", "index-hourly", "Production") == (stack[-1] if stack else None)
 
 
 def test_settling_undoes_an_unfinished_move_and_takes_a_foreign_one():
@@ -160,6 +162,7 @@ def test_settling_undoes_an_unfinished_move_and_takes_a_foreign_one():
     elsewhere = [*one_two, entry(7, "settle")]
     removed = [*one_two, entry(None, "settle")]
     held = [
-        trail(x, "index-hourly", "Production") for x in (unfinished_promotion, unfinished_rollback, elsewhere, removed)
+        trail(x, "here", "index-hourly", "Production")
+        for x in (unfinished_promotion, unfinished_rollback, elsewhere, removed)
     ]
     assert held == [(1,), (1, 2), (1, 2, 7), ()]

@@ -1,14 +1,11 @@
-"""Scores agree with scikit-learn and SciPy; what is undefined is NaN or refused, never a quiet number."""
+"""Scores agree with scikit-learn; what is undefined is refused, never a quiet number."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from bellwether.errors import DataError
@@ -17,8 +14,6 @@ from bellwether.validation.metrics import (
     confusion,
     f1_of,
     grouped_confusion,
-    hit_rate,
-    information_coefficient,
     macro_f1,
 )
 
@@ -49,28 +44,6 @@ def test_f1_of_many_tables_at_once():
     tables = np.random.default_rng(0).integers(0, 9, (4, 3, 5, 5))
     one_by_one = [[float(f1_of(t)) for t in row] for row in tables]
     np.testing.assert_allclose(f1_of(tables), one_by_one)
-
-
-@pytest.mark.parametrize("rank", [False, True])
-def test_information_coefficient_equals_scipy_on_known_pairs(rank):
-    rng = np.random.default_rng(4)
-    signal = rng.integers(-2, 3, 200).astype(float)
-    realised = 0.2 * signal + rng.normal(size=200)
-    oracle = (spearmanr if rank else pearsonr)(signal, realised)[0]
-    assert information_coefficient(signal, realised, rank=rank) == pytest.approx(oracle)
-    holes = np.concatenate([signal, [np.nan, 1.0]]), np.concatenate([realised, [1.0, np.nan]])
-    assert information_coefficient(*holes, rank=rank) == pytest.approx(oracle)
-
-
-def test_a_constant_signal_has_no_information_coefficient():
-    assert math.isnan(information_coefficient(np.ones(9), np.arange(9.0)))
-    assert math.isnan(information_coefficient(np.array([1.0, np.nan]), np.array([1.0, 2.0])))
-
-
-def test_hit_rate_counts_calls_only():
-    signal = np.array([0.5, -0.5, 0.0, 1.0, np.nan])
-    assert hit_rate(signal, np.array([0.1, -0.1, 0.1, -0.1, 0.1])) == pytest.approx(2 / 3)
-    assert math.isnan(hit_rate(np.zeros(3), np.ones(3)))
 
 
 def test_what_cannot_be_scored_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
-from data.quality import NOISE, REASONS, REJECTED, VALUES, screen, screen_rows
+from data.quality import NOISE, REASONS, REJECTED, VALUES, screen, screen_rows, stamps
 from data.records import BARS
 from data.sources.base import RAW
 
@@ -25,6 +26,9 @@ NAN, INF = math.nan, math.inf
 def at(clock: str, day: str = "2025-03-05") -> int:
     """UTC nanoseconds of a New York wall time."""
     return int(datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=NEW_YORK).timestamp()) * 1_000_000_000
+
+
+NOW = at("16:00", "2025-03-06")
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -70,12 +74,14 @@ BROKEN = [
     ("outside_session", {"ts_event": at("09:30")}),  # nothing can have closed when the session opens
     ("outside_session", {"ts_event": at("16:00") + 1}),
     ("outside_session", {"ts_event": at("00:00")}),
+    ("outside_session", {"ts_event": at("17:00", "2025-03-07")}),  # told by the zone check, whenever it is
+    ("not_closed", {"ts_event": at("10:30", "2025-03-07")}),
 ]
 
 
 @pytest.mark.parametrize(("reason", "change"), BROKEN)
 def test_a_broken_row_goes_to_quarantine_with_its_reason_and_where_it_is_from(reason, change):
-    screened = screen(raw(row(ts_event=at("11:30")), row(**change), row(ts_event=at("12:30"))), SESSION)
+    screened = screen(raw(row(ts_event=at("11:30")), row(**change), row(ts_event=at("16:00"))), SESSION, NOW)
     assert screened.kept.num_rows == 2
     (rejected,) = screened.rejected.to_pylist()
     assert (rejected["reason"], rejected["source"], rejected["row"]) == (reason, "a.csv", 2)
@@ -126,6 +132,62 @@ def test_a_source_in_another_zone_is_refused_as_a_whole():
         screen(raw(*wrong), SESSION)
     half = [row(ts_event=at(clock)) for clock in ("01:30", "10:30")]
     assert screen(raw(*half), SESSION).kept.num_rows == 1
+
+
+def test_a_bar_is_closed_from_the_instant_of_its_close():
+    bars = raw(row(ts_event=at("11:30")), row(ts_event=at("12:30")))
+    assert screen_rows(bars, SESSION, at("12:30")).rejected.num_rows == 0
+    assert screen_rows(bars, SESSION, at("12:30") - 1).rejected["reason"].to_pylist() == ["not_closed"]
+
+
+# --- which end of the bar ------------------------------------------------------------------------------
+
+STARTS = [f"{hour:02}:30" for hour in range(9, 16)]
+CLOSES = [*STARTS[1:], "16:00"]
+DAYS = [f"2025-03-{day:02}" for day in range(3, 8)]
+
+
+def grid(clocks: Iterable[str], days: Iterable[str] = DAYS) -> list[dict[str, object]]:
+    return [row(ts_event=at(clock, day)) for day in days for clock in clocks]
+
+
+@pytest.mark.parametrize("days", [DAYS[:1], DAYS], ids=["one day", "a week"])
+def test_starts_that_are_read_as_closes_are_refused_and_it_says_what_to_set(days):
+    with pytest.raises(DataError, match=r"stamped at their start. Set `stamped: start`"):
+        screen(raw(*grid(STARTS, days)), SESSION)
+
+
+def test_starts_of_long_bars_are_told_apart_from_another_zone():
+    with pytest.raises(DataError, match="stamped at their start"):
+        screen(raw(*grid(["09:30"])), SESSION)
+
+
+def test_starts_are_told_by_the_source_not_by_a_row_or_a_symbol():
+    late = [r | {"symbol": "B"} for r in grid(["11:30"])]
+    with pytest.raises(DataError, match="on 5 of 5 days"):
+        screen(raw(*grid(STARTS), *late), SESSION)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        grid(CLOSES),
+        grid(["09:30", *CLOSES]),  # an opening print on a grid of closes
+        [*grid(CLOSES), *grid(["09:30"], DAYS[:2])],
+        grid(["09:00", *STARTS]),  # trades before the session: its clock is not the session's
+        [*grid(STARTS[1:]), *grid(["09:30"], DAYS[:2])],  # on fewer than half of the days
+    ],
+    ids=["closes", "opening print", "some opening prints", "before the opening", "few days"],
+)
+def test_what_may_be_closes_is_not_refused(rows):
+    assert screen(raw(*rows), SESSION).kept.num_rows > 0
+
+
+def test_stamps_of_parts_add_up_to_those_of_the_whole():
+    rows = [*grid(STARTS, DAYS[:3]), *grid(["08:00", *CLOSES], DAYS[2:])]
+    parts = stamps(raw(*rows[:10]), SESSION) | stamps(raw(*rows[10:]), SESSION) | stamps(raw(), SESSION)
+    assert parts == stamps(raw(*rows, row(ts_event=None)), SESSION)
+    assert (len(parts.days), len(parts.opening), len(parts.closing), parts.early) == (5, 3, 3, 3)
 
 
 def test_nothing_in_nothing_out():

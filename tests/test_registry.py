@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.constant import Constant
 from bellwether.models.predictor import Predictor
 from bellwether.registry import ALIASES, Ledger, Registry
+from pipelines import leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
 START = datetime(2025, 6, 1, tzinfo=UTC)
@@ -232,6 +234,49 @@ def test_an_alias_moved_elsewhere_is_seen_and_settled(registry, name):
     promoted(registry, name, 3)
     assert lines(registry) == [("promote", 1, None), ("settle", 2, 1), ("promote", 3, 2)]
     assert registry.rollback(name, "Production", who="ada", why="worse") == 2
+
+
+def test_a_rollback_never_goes_to_a_version_its_gate_refused(registry, name):
+    for verdict in (PASSED, REFUSED, PASSED):
+        registry.register(name, artefact(verdict), metrics={})
+    promoted(registry, name, 1)
+    registry._backend.client.set_registered_model_alias(name, "Production", "2")
+    promoted(registry, name, 3)
+    before = registry.ledger.entries()
+    with pytest.raises(
+        GateRefused, match=r"version 2 .* its gate refused it: not above 0 .* Promote a version that passed"
+    ):
+        registry.rollback(name, "Production", who="ada", why="worse")
+    assert registry.resolve(name, "Production") == 3
+    assert registry.ledger.entries() == before
+
+
+def test_two_stores_may_share_a_ledger_and_follow_only_their_own_lines(registry, name, tmp_path):
+    other = Registry(f"sqlite:///{tmp_path / 'other' / 'mlflow.db'}", registry.ledger)
+    registered(registry, name, 3)
+    registered(other, name, 3)
+    promoted(registry, name, 1)
+    promoted(other, name, 3)
+    promoted(registry, name, 2)
+    assert (registry.unsettled(name), other.unsettled(name)) == ((), ())
+    assert registry.rollback(name, "Production", who="ada", why="worse") == 1
+    assert other.resolve(name, "Production") == 3
+    with pytest.raises(RegistryError, match="version 3 is the first the ledger knows"):
+        other.rollback(name, "Production", who="ada", why="worse")
+    assert [e.action for e in registry.ledger.entries()] == ["promote", "promote", "promote", "rollback"]
+
+
+def test_the_leaderboard_warns_of_each_alias_the_ledger_disagrees_with(registry, name, capsys):
+    registry.register(name, artefact(), files={"leaderboard.json": "[]"}, metrics={})
+    workspace = SimpleNamespace(recipe=SimpleNamespace(name=name), registry=registry)
+    promoted(registry, name, 1)
+    leaderboard.run(workspace)
+    assert "warning" not in capsys.readouterr().out
+    registry._backend.client.set_registered_model_alias(name, "Staging", "1")
+    leaderboard.run(workspace)
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert warnings == [f"warning: {line}" for line in registry.unsettled(name)]
+    assert len(warnings) == 1
 
 
 def test_a_broken_ledger_stops_promotions(registry, name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +18,10 @@ EXPERIMENT = "bellwether"
 """The MLflow experiment whose runs are the versions."""
 
 SQLITE = "sqlite:///"
+
+WEB_USER = re.compile(r"^[^/?#]*@")
+DATABASE_USER = re.compile(r"^[^:/@]*(:[^@]*)?@")
+"""Who logs in, and the password, at the head of a URI; that of a database may hold a bare ``/``, ``?`` or ``#``."""
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -84,6 +89,24 @@ class Backend:
         if path.startswith(("sqlite:", ":")) or not path:
             raise ConfigError(f"{self.tracking_uri!r} is no file: set BELLWETHER_TRACKING_URI to {SQLITE}PATH or a URL")
         return Path(path).absolute()
+
+    @property
+    def identity(self) -> str:
+        """What tells this store from others, fit for a record: no user, password, query or relative path.
+
+        >>> Backend("postgresql://ada:s3cret@db.internal:5432/mlflow?sslmode=require").identity
+        'postgresql://db.internal:5432/mlflow'
+        >>> Backend("https://token@mlflow.example/").identity
+        'https://mlflow.example'
+        """
+        if (database := self.database) is not None:
+            return f"{SQLITE}{database.resolve()}"
+        scheme, mark, rest = self.tracking_uri.partition("://")
+        if not mark:  # a directory, or the name of a profile
+            return self.tracking_uri if scheme.startswith("databricks") else str(Path(scheme).resolve())
+        user = WEB_USER if scheme in ("http", "https") else DATABASE_USER
+        place = re.split("[?#]", user.sub("", rest, count=1))[0]
+        return f"{scheme}{mark}{place.rstrip('/')}"
 
 
 @contextmanager

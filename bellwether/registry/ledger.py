@@ -40,6 +40,9 @@ class Entry(Frozen):
         Where the alias points from now on, and where it pointed before; None is nowhere.
     gate : dict
         The verdict of the version's gate, as in its contract.
+    store : str
+        Where the model is, `Backend.identity`: one ledger may serve several stores, whose moves are told apart by it.
+        A line that names none belongs to none of them.
     """
 
     ts: AwareDatetime
@@ -51,6 +54,7 @@ class Entry(Frozen):
     previous: int | None
     why: str
     gate: dict[str, Any] = Field(default_factory=dict)
+    store: str = ""
 
 
 class Book:

@@ -40,6 +40,11 @@ class Registry(Versions):
         super().__init__(tracking_uri)
         self.ledger, self.clock = ledger, clock
 
+    @property
+    def store(self) -> str:
+        """What the ledger's lines call this store; see `bellwether.registry.backend.Backend.identity`."""
+        return self._backend.identity
+
     def promote(self, name: str, version: int, alias: str, *, who: str, why: str) -> None:
         """Give ``alias`` to a version whose gate passed. If it has it already, nothing is done or written.
 
@@ -65,6 +70,7 @@ class Registry(Versions):
                     action="promote",
                     name=name,
                     alias=alias,
+                    store=self.store,
                     version=version,
                     previous=held,
                     why=why,
@@ -79,6 +85,8 @@ class Registry(Versions):
 
         Raises
         ------
+        GateRefused
+            The alias was given to that version with other tools, past its gate; it stays where it is.
         NoChampion
             Nothing carries the alias.
         RegistryError
@@ -88,22 +96,25 @@ class Registry(Versions):
         self.resolve(name, alias)
         with self.ledger.writing() as book:
             held = self._settle(book, name, alias, who)
-            *_, back = (0, *trail(book.entries, name, alias)[:-1])
+            *_, back = (0, *trail(book.entries, self.store, name, alias)[:-1])
             if not back:
                 raise RegistryError(
                     f"{name} version {held} is the first the ledger knows as {alias}: there is none to go back to; "
                     "promote another version"
                 )
+            contract = self.contract(name, back)
+            _admit(contract, name, back, alias)
             line = Entry(
                 ts=self.clock(),
                 who=who,
                 action="rollback",
                 name=name,
                 alias=alias,
+                store=self.store,
                 version=back,
                 previous=held,
                 why=why,
-                gate=self.contract(name, back).verdict,
+                gate=contract.verdict,
             )
             self._move(book, line)
             return back
@@ -111,7 +122,7 @@ class Registry(Versions):
     def unsettled(self, name: str) -> tuple[str, ...]:
         """One line for each alias that is not where the ledger's last line for it says; empty when all is well."""
         entries = self.ledger.entries()
-        found = ((alias, told(entries, name, alias), self._holder(name, alias)) for alias in ALIASES)
+        found = ((alias, told(entries, self.store, name, alias), self._holder(name, alias)) for alias in ALIASES)
         return tuple(
             f"{alias} of {name} is on {held}, the ledger says {said}: a move was not finished, or made elsewhere"
             for alias, said, held in found
@@ -120,7 +131,7 @@ class Registry(Versions):
 
     def _settle(self, book: Book, name: str, alias: str, who: str) -> int | None:
         """Bring the ledger's last line for the alias in step with where it is; returns that version."""
-        held, said = self._holder(name, alias), told(book.entries, name, alias)
+        held, said = self._holder(name, alias), told(book.entries, self.store, name, alias)
         if held != said:
             line = Entry(
                 ts=self.clock(),
@@ -128,6 +139,7 @@ class Registry(Versions):
                 action="settle",
                 name=name,
                 alias=alias,
+                store=self.store,
                 version=held,
                 previous=said,
                 why=f"found here; the move to {said} was not finished, or this one was made elsewhere",
@@ -154,5 +166,6 @@ def _admit(contract: Contract, name: str, version: int, alias: str) -> None:
     figures = ", ".join(f"{k} {v:.4f}" for k, v in verdict.items() if isinstance(v, float))
     raise GateRefused(
         f"{name} version {version} ({contract.family}) cannot become {alias}, its gate refused it: "
-        f"{verdict.get('reason', 'no reason given')} ({figures or 'no figures'}). Train with other data or families"
+        f"{verdict.get('reason', 'no reason given')} ({figures or 'no figures'}). Promote a version "
+        "that passed, or train with other data or families"
     )

@@ -1,4 +1,4 @@
-"""What the ledger says of one alias: where it is, and where a rollback would take it."""
+"""What the ledger says of one alias in one store: where it is, and where a rollback would take it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from collections.abc import Iterable
 from bellwether.registry.ledger import Entry
 
 
-def told(entries: Iterable[Entry], name: str, alias: str) -> int | None:
+def told(entries: Iterable[Entry], store: str, name: str, alias: str) -> int | None:
     """The version that the last line for an alias gives it; None if there is no line or it holds nothing."""
-    mine = [e.version for e in entries if (e.name, e.alias) == (name, alias)]
+    mine = [e.version for e in entries if (e.store, e.name, e.alias) == (store, name, alias)]
     return mine[-1] if mine else None
 
 
-def trail(entries: Iterable[Entry], name: str, alias: str) -> tuple[int, ...]:
+def trail(entries: Iterable[Entry], store: str, name: str, alias: str) -> tuple[int, ...]:
     """The versions an alias has held, oldest first; its last is the one it holds, the one before is the way back.
 
     A promotion goes a step forward, a rollback a step back, so that two rollbacks undo two promotions. Settling on a
-    version of the trail undoes what came after it; on any other, it is a step forward.
+    version of the trail undoes what came after it; on any other, it is a step forward. Lines of other stores count for
+    nothing: their versions are other models.
 
     Examples
     --------
     >>> from datetime import UTC, datetime
     >>> def line(action, version):
     ...     return Entry(ts=datetime.now(UTC), who="ada", action=action, name="m", alias="Production",
-    ...                  version=version, previous=None, why="…")
+    ...                  version=version, previous=None, why="…", store="s")
     >>> moves = [line("promote", 1), line("promote", 2), line("promote", 3), line("rollback", 2)]
-    >>> trail(moves, "m", "Production")
+    >>> trail(moves, "s", "m", "Production")
     (1, 2)
-    >>> trail([*moves, line("promote", 5), line("settle", 2)], "m", "Production")
+    >>> trail([*moves, line("promote", 5), line("settle", 2)], "s", "m", "Production")
     (1, 2)
     """
     held: list[int] = []
     for entry in entries:
-        if (entry.name, entry.alias) != (name, alias):
+        if (entry.store, entry.name, entry.alias) != (store, name, alias):
             continue
         if entry.action == "rollback":
             held = held[:-1]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from bellwether.errors import DataError
 
@@ -78,32 +75,3 @@ def accuracy(y: Ints, predicted: Ints) -> float:
     if not len(y) or len(y) != len(predicted):
         raise DataError(f"{len(y)} labels and {len(predicted)} predictions: give as many of each, at least one")
     return float(np.mean(y == predicted))
-
-
-def information_coefficient(signal: Floats, realised: Floats, *, rank: bool = False) -> float:
-    """Correlation of a signal with what followed: Pearson's, or Spearman's with ``rank``.
-
-    Pairs with a NaN are left out. NaN where fewer than two pairs remain or either side is constant.
-    Source: Grinold and Kahn, *Active Portfolio Management* (2000), ch. 6.
-
-    >>> round(information_coefficient(np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 4.0, 6.5, 9.0])), 3)
-    0.998
-    """
-    known = np.isfinite(signal) & np.isfinite(realised)
-    a, b = signal[known], realised[known]
-    if len(a) < 2 or np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
-        return math.nan
-    if rank:
-        a, b = rankdata(a), rankdata(b)
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def hit_rate(signal: Floats, realised: Floats) -> float:
-    """Share of pairs with the same sign, among those where both are known and neither is zero; NaN if there are none.
-
-    >>> hit_rate(np.array([1.0, -1.0, 0.0, np.nan]), np.array([0.2, 0.1, 0.3, 0.1]))
-    0.5
-    """
-    product = signal * realised
-    calls = product[np.isfinite(product) & (product != 0.0)]
-    return float(np.mean(calls > 0.0)) if len(calls) else math.nan

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from data.features.base import FeatureSet
-from data.features.basket import basket_kernel
-from data.features.clock import session_clock
 from data.features.compiled import compiled
+from data.features.market import MarketContext, component_inputs, market_context
 from data.features.rolling import deviation, mean, mean_of_last, push, wilder, window
 
 FAST, SLOW, WILDER, BANDS = 5, 20, 14, 2.0
@@ -125,7 +124,7 @@ HOURLY = FeatureSet(
     warmup=WARMUP,
     state=STATE,
     kernel=hourly_kernel,
-    inputs_from=(session_clock, basket_kernel),
+    inputs_from=(component_inputs, market_context, MarketContext.at),
 )
 """What a model sees of an hourly bar. Nothing in it has the scale of a price or a volume.
 

@@ -26,6 +26,11 @@ RAW: pa.Schema = pa.schema(
 Options = TypeVar("Options", bound=Frozen)
 
 
+def one_feed(options: Any) -> str:
+    """Say that all options of a source read the same series: files of one feed, whichever days they hold."""
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceContext:
     """What a source needs to know about the recipe it is read for.
@@ -59,11 +64,20 @@ class Source:
         ``read(options, context)`` yields tables of schema `RAW`, one after the other so that no source need fit
         into memory. ``ts_event`` is the close of the bar in UTC. A row that is wrong is yielded as it is: judging
         rows is `data.quality.screen`'s work. Nothing to read raises `bellwether.errors.EmptySource`.
+    identity : callable
+        ``identity(options)`` is equal for options whose bars of a symbol belong to one series. A source that makes
+        other bars for other options tells them apart here; by default all its bars go together.
     """
 
     kind: str
     options: type[Frozen]
     read: Callable[[Any, SourceContext], Iterator[pa.Table]]
+    identity: Callable[[Any], str] = one_feed
+
+    def named(self, options: Any) -> str:
+        """Return what the lake notes of bars read with these options: the kind, and what the options make of it."""
+        told = self.identity(options)
+        return f"{self.kind}:{told}" if told else self.kind
 
 
 def checked(what: str, options: type[Options], given: Mapping[str, Any]) -> Options:

@@ -8,6 +8,7 @@ after one past than after another.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -243,4 +244,9 @@ def _time(ns: Ints) -> Column:
     return pa.array(ns, pa.int64()).cast(TIME)
 
 
-SIMULATOR = Source(kind="simulator", options=SimulatorOptions, read=read)
+def identity(options: SimulatorOptions) -> str:
+    """Hash of the options: bars of two markets have names in common, and nothing else."""
+    return hashlib.sha256(options.model_dump_json().encode()).hexdigest()
+
+
+SIMULATOR = Source(kind="simulator", options=SimulatorOptions, read=read, identity=identity)
