@@ -21,6 +21,8 @@ from pipelines.holdout import untouched
 from pipelines.workspace import Workspace
 from tune.calibrate import index_moves
 
+BASELINES = ("always hold", "last return")
+
 
 def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, ...]:
     """Score the version's signal, both its forms, beside the baselines; print and return the scores."""
@@ -44,9 +46,9 @@ def score(workspace: Workspace, artefact: Artefact) -> tuple[IndexScore, ...]:
     step = np.nextafter(0.0, 1.0)
     rows = (
         ("WSS", series.wss, policy.buy, policy.sell),
-        ("WSS by probability", series.wss_probability, policy.buy, policy.sell),
-        ("always hold (base)", np.zeros_like(moved), np.inf, -np.inf),
-        ("last return (base)", last, step, -step),
+        ("by probability", series.wss_probability, policy.buy, policy.sell),
+        (BASELINES[0], np.zeros_like(moved), np.inf, -np.inf),
+        (BASELINES[1], last, step, -step),
     )
     return tuple(score_index(name, signal[known], moved[known], buy=buy, sell=sell) for name, signal, buy, sell in rows)
 
@@ -70,7 +72,8 @@ def render(scores: tuple[IndexScore, ...], title: str) -> Table:
     for column in ("", "calls", "hit rate", "IC", "bp a bar"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for s in scores:
-        table.add_row(s.name, f"{s.calls:,}", _text(s.hit_rate, 2), _text(s.ic, 2), _text(s.captured, 1))
+        cells = s.name, f"{s.calls:,}", _text(s.hit_rate, 2), _text(s.ic, 2), _text(s.captured, 1)
+        table.add_row(*cells, style="dim" if s.name in BASELINES else None)
     return table
 
 
@@ -78,7 +81,7 @@ def _text(interval: Interval | None, digits: int) -> str:
     if interval is None:
         return "-"
     value, low, high = (f"{v:.{digits}f}" for v in (interval.value, interval.low, interval.high))
-    return escape(f"{value} [{low}, {high}]")
+    return escape(f"{value} [{low} {high}]")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,16 @@ def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
     from cluster.local import local_ray
 
     stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    _stop_on_signals(stop)
     with local_ray(), deployed(workspace, host=host, port=port, alias=alias) as url:
+        _stop_on_signals(stop)  # again: starting, Ray takes SIGINT for itself below Python's own table of handlers
         say(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
         stop.wait()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
     Raises
     ------
     ConfigError
-        Serve runs there already: it keeps the address it was started with, so this one would not be listened on.
+        The port is taken, or Serve runs there already and keeps the address it was started with.
     """
     from ray import serve
 
@@ -43,6 +49,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
             "this Ray serves already, at an address of its own: deploy there with "
             f"`serve run serve_apps.index_signal:build recipe={workspace.source}`, or unset RAY_ADDRESS"
         )
+    _check_free(host, port)
     build, arguments = builder(workspace.recipe.serving.app)
     app = build(arguments(recipe=workspace.source, alias=alias, **_stores(workspace)))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -53,6 +60,16 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
         yield f"http://{host}:{port}"
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port somebody listens on: Serve would say that it is ready, and the other one would answer."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from error
 
 
 def _stores(workspace: Workspace) -> dict[str, str]:

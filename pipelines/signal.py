@@ -36,6 +36,8 @@ def fetch(url: str, universe: str) -> dict[str, Any]:
         reply = httpx.get(f"{url.rstrip('/')}/signal/index", params={"universe": universe}, timeout=10.0)
     except httpx.TransportError as error:
         raise ServiceError(f"nothing answers at {url} ({error}): start it with `bellwether serve RECIPE`") from error
+    if reply.status_code == httpx.codes.NOT_FOUND and "Path" in reply.text:
+        raise ServiceError(f"{url} serves no index signal: it may still be starting")
     if reply.is_error:
         raise ServiceError(f"{url} answered {reply.status_code}: {reply.text[:300]}")
     answer: dict[str, Any] = reply.json()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe
+from bellwether.models import family
 from pipelines import features, ingest
 from pipelines.console import console, progress, say
 from pipelines.workspace import Workspace
@@ -39,25 +40,19 @@ def with_budget(
         "search": recipe.search.model_dump() | {name: value for name, value in search.items() if value is not None},
         "families": families.split(",") if families else recipe.families,
     }
-    return replace(workspace, recipe=Recipe.model_validate(recipe.model_dump() | changes))
+    changed = Recipe.model_validate(recipe.model_dump() | changes)
+    for name in changed.families:
+        family(name)  # refuses an unknown one before anything is started
+    return replace(workspace, recipe=changed)
 
 
 def run(workspace: Workspace, resume: str | None = None) -> int:
     """Train the recipe from whatever state the lake is in; returns the registered version."""
     from cluster.local import local_ray
 
-    check_families(workspace.recipe)
     with local_ray():
         prepare(workspace)
         return sweep_and_register(workspace, resume)
-
-
-def check_families(recipe: Recipe) -> None:
-    """Refuse unknown families before anything is started."""
-    from bellwether.models import family
-
-    for name in recipe.families:
-        family(name)
 
 
 def prepare(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe, Settings, load_recipe
+from bellwether.errors import UnknownName
 
 if TYPE_CHECKING:
     from bellwether.registry import Registry
@@ -33,7 +34,9 @@ class Workspace:
         given = {"lake": lake, "tracking_uri": tracking_uri}
         settings = Settings(**{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
         source = str(Path(recipe).absolute()) if recipe.endswith((".yaml", ".yml")) else recipe
-        return cls(load_recipe(recipe), settings, source)
+        read = load_recipe(recipe)
+        _check_names(read)
+        return cls(read, settings, source)
 
     @cached_property
     def lake(self) -> Lake:
@@ -55,3 +58,26 @@ class Workspace:
 
         bars = self.lake.read(self.recipe.kind, self.recipe.universe.index, ["ts_event", "close"])
         return times(bars), bars.column("close").to_numpy()
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Refuse a recipe that names what no table has, before anything is started."""
+    from bellwether.models import FAMILIES
+    from data.features import FEATURE_SETS
+    from data.sources import SOURCES
+    from data.targets import TARGETS
+    from data.weights import WEIGHT_SOURCES
+    from serve_apps import APPS
+
+    named = (
+        ("source", (recipe.source.kind,), SOURCES),
+        ("weights source", (recipe.universe.weights.kind,), WEIGHT_SOURCES),
+        ("feature set", (recipe.features,), FEATURE_SETS),
+        ("target", (recipe.target.kind,), TARGETS),
+        ("model family", recipe.families, FAMILIES),
+        ("served app", (recipe.serving.app,), APPS),
+    )
+    for what, names, table in named:
+        for name in names:
+            if name not in table:
+                raise UnknownName(what, name, table)

@@ -111,7 +111,10 @@ class PredictRequest(Frozen):
             if now == before:
                 raise ValueError(f"bars.{row}.ts_event is {iso(now)}, as is that of the bar before: send each bar once")
             if now < before:
-                raise ValueError(f"bars.{row}.ts_event is {iso(now)}, after {iso(before)}: send the oldest bar first")
+                raise ValueError(
+                    f"bars.{row}.ts_event is {iso(now)}, earlier than {iso(before)} of the bar before: "
+                    "send the oldest bar first"
+                )
         return self
 
     def table(self) -> pa.Table:

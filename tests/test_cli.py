@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from bellwether.errors import DataError
+from bellwether.config.recipe import RECIPES
+from bellwether.errors import ConfigError, DataError
 from pipelines import cli
+from pipelines.serve import _check_free
 
 COMMANDS = (
     *("ingest", "features", "train", "leaderboard", "promote", "rollback"),
@@ -59,3 +63,19 @@ def test_nothing_to_show_says_what_to_do(home, capsys):
 def test_no_server_says_what_to_do(home, capsys):
     assert run("signal", "index-hourly", "--url", "http://127.0.0.1:9") == 1
     assert "bellwether serve" in capsys.readouterr().err
+
+
+def test_names_in_no_table_are_refused_before_anything_is_started(home, tmp_path, capsys):
+    text = (RECIPES / "index-hourly.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace("lightgbm", "lightgmb"), encoding="utf-8")
+    assert run("ingest", str(path)) == 2
+    assert "no model family 'lightgmb'; known: " in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_port_that_is_taken_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="choose another --port"):
+            _check_free("127.0.0.1", taken.getsockname()[1])

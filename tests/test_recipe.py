@@ -31,6 +31,11 @@ def test_an_unknown_name_lists_the_known_ones():
         load_recipe("index-daily")
 
 
+def test_a_file_that_is_not_there_is_said_so():
+    with pytest.raises(ConfigError, match=r"no such file: ./absent\.yaml"):
+        load_recipe("./absent.yaml")
+
+
 def test_a_file_is_a_recipe_too(write):
     assert load_recipe(write(name="mine")).name == "mine"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +73,23 @@ def test_the_champion_reaches_nine_tenths_of_the_best_achievable_score(planted):
     share = oracle.measure(made, made.registry.load(made.recipe.name, version)[1])
     assert share.champion > 0.9 * share.oracle
     assert share.oracle > 0.3  # there is something to find
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_stops_when_it_is_told_to(planted, how):
+    made, version = planted
+    promote.promote(made, version, "Production", who="test", why="test")
+    command = [sys.executable, "-m", "pipelines.cli", "serve", made.source, "--port", str(free_port())]
+    environment = os.environ | {"BELLWETHER_HOME": str(made.settings.home)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as server:
+        assert any("serving http" in line for line in server.stdout)
+        server.send_signal(how)
+        try:
+            assert server.wait(timeout=60) == 0
+        finally:
+            server.kill()
 
 
 def test_on_a_market_without_signal_nothing_is_promoted(ray_cluster, tmp_path, monkeypatch):

@@ -178,11 +178,14 @@ def load_recipe(name: str) -> Recipe:
     Raises
     ------
     UnknownName
-        The name is not bundled and no such file exists.
+        No bundled recipe has this name.
     ConfigError
-        The file is not a recipe; the message names each wrong key.
+        There is no such file, or it is not a recipe; the message names each wrong key.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else RECIPES / f"{name}.yaml"
+    given = name.endswith((".yaml", ".yml"))
+    path = Path(name) if given else RECIPES / f"{name}.yaml"
+    if given and not path.is_file():
+        raise ConfigError(f"no such file: {name}")
     if not path.is_file():
         raise UnknownName("recipe", name, (p.stem for p in RECIPES.glob("*.yaml")))
     try:
