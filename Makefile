@@ -35,8 +35,10 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-bench: $(READY)  ## Print the figures in docs/results.md again
+bench: $(READY)  ## Print the timings in docs/results.md again
 	$(BIN)/python -m benchmarks.bench_features
+	$(BIN)/python -m benchmarks.bench_features_job
+	$(BIN)/python -m benchmarks.bench_models
 	$(BIN)/python -m benchmarks.bench_signal
 
 clean:  ## Remove the environment and everything the demo wrote
