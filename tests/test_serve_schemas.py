@@ -129,7 +129,7 @@ def at(hours: int) -> dict:
 
 def test_bars_must_rise():
     message = problems(PredictRequest, request(at(0), at(2), at(1)))
-    assert "bars.2.ts_event is 2025-06-25T17:30:00Z, after 2025-06-25T18:30:00Z" in message
+    assert "bars.2.ts_event is 2025-06-25T17:30:00Z, earlier than 2025-06-25T18:30:00Z" in message
     assert "oldest bar first" in message
 
 
