@@ -42,6 +42,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
     """
     from ray import serve
 
+    from cluster.local import cluster_address
     from serve_apps import builder
 
     if serve.status().proxies:
@@ -59,7 +60,9 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
             serve.run(app, name=workspace.recipe.name, route_prefix="/")
         yield f"http://{host}:{port}"
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        serve.delete(workspace.recipe.name)
+        if cluster_address():  # a private Ray ends with all that runs on it; another's is left as it was found
+            serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _check_free(host: str, port: int) -> None:
