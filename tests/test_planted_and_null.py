@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import yaml
 from optuna import create_study
@@ -80,3 +83,14 @@ def test_no_family_passes_the_gate_on_the_null_market(markets, name):
 def test_where_a_signal_is_planted_each_family_beats_the_baselines_on_the_untouched_segment(markets, name):
     found = verdict(*markets["planted"], name)
     assert found.low > 0.0, found.reason
+
+
+def test_what_comes_after_changes_no_threshold_fitted_before(markets):
+    recipe, panel = markets["planted"]
+    before = pose(recipe, panel).folds
+    for number, fold in enumerate(before):
+        cut = panel.t1[fold.train].max()
+        later = replace(panel, outcome=np.where(panel.ts >= cut, 5.0 * panel.outcome, panel.outcome))
+        after = pose(recipe, later).folds
+        np.testing.assert_array_equal(after[number].y_train, fold.y_train)
+        assert not np.array_equal(after[number].y_test, fold.y_test)
