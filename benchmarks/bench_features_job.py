@@ -24,7 +24,7 @@ import pyarrow as pa
 import ray
 
 from bellwether.config.recipe import Part, Recipe, Universe
-from data.features import feature_set
+from data.features import features_of
 from data.features.basket import basket
 from data.features.market import MarketContext, component_inputs, features_kind
 from data.features.tables import component_bars, feature_table, universe_context
@@ -82,7 +82,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def reference(lake: Lake, recipe: Recipe, scratch: Lake) -> dict[str, float]:
     """Seconds that kernels and Parquet of the whole universe take on one thread, from a sample of its symbols."""
     pa.set_cpu_count(1)
-    fs, entries = feature_set(recipe.features), list(lake.entries(recipe.kind).values())
+    fs, entries = features_of(recipe.features), list(lake.entries(recipe.kind).values())
     context = universe_context(recipe, lake, component_bars(recipe, lake))
     total = dict.fromkeys(("kernel", "read", "write", "context read", "rest"), 0.0)
     for entry in entries[:SAMPLE]:

@@ -22,7 +22,7 @@ from bellwether.config.recipe import Recipe, load_recipe
 from bellwether.models import family
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.registry import Ledger, Registry
-from data.features import feature_set
+from data.features import features_of
 from data.features.market import component_features
 from data.features.tables import component_bars, universe_context
 from data.lake import Lake
@@ -128,7 +128,7 @@ def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
 
 def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
     """A model for a recipe; ``changes`` are made to its contract."""
-    fs = feature_set(recipe.features)
+    fs = features_of(recipe.features)
     context = universe_context(recipe, lake, component_bars(recipe, lake))
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]

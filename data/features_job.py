@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError
-from data.features import feature_set
+from data.features import features_of
 from data.features.market import features_kind
 from data.features.tables import component_bars, feature_notes, feature_table, universe_context
 from data.lake import Entry, Lake
@@ -155,7 +155,7 @@ def symbol_task(item: dict[str, Any], recipe: Recipe, lake: Lake, context: list[
     row = {"symbol": bars.partition, "entry": "", "error": "", "trace": ""}
     with _one_thread():
         try:
-            table = feature_table(feature_set(recipe.features), recipe, lake.read_entry(bars), ray.get(context[0]))
+            table = feature_table(features_of(recipe.features), recipe, lake.read_entry(bars), ray.get(context[0]))
             staged = lake.stage(features_kind(recipe), bars.partition, table, json.loads(item["note"]))
         except Exception as error:  # noqa: BLE001 - the driver raises it, with the symbol's name
             return row | {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}

@@ -12,12 +12,13 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from bellwether.config.recipe import Recipe, Universe
-from bellwether.errors import DataError, EmptySource
+from bellwether.errors import ConfigError, DataError, EmptySource
 from data.lake import Entry, Lake, digest_of
 from data.merge import Ints, gaps, merge, times
+from data.options import checked
 from data.quality import Stamps, refuse_starts, refuse_wrong_zone, screen_rows, stamps
 from data.sources import source
-from data.sources.base import SourceContext, checked
+from data.sources.base import SourceContext
 from data.spool import Spool
 from data.weights import weight_source
 from data.weights.base import fractions
@@ -167,6 +168,8 @@ def source_identity(recipe: Recipe) -> str:
 
 def _weights(recipe: Recipe, root: Path) -> pa.Table:
     part = recipe.universe.weights
+    if part is None:
+        raise ConfigError(f"universe {recipe.universe.name} names no weights; say where they come from")
     found = weight_source(part.kind)
     table = fractions(found.read(checked(f"weights source {part.kind!r}", found.options, part.options), root))
     WeightTable.from_arrow(table).check(recipe.universe)

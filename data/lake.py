@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bellwether.errors import ConfigError, DataError, NotInLake
-from data.manifest import Entry, decode, encode, version
+from data.manifest import Entry, decode, encode, partition_name, version
 from data.storage import Storage
 
 __all__ = ["Entry", "Lake"]
@@ -22,7 +22,7 @@ MANIFEST, LOCK = "manifest.json", ".lock"
 
 
 class Lake:
-    """Tables by kind (``bars/1h``) and partition (a symbol), below a directory or any ``pyarrow.fs`` URI.
+    """Tables by kind (``bars/1h``) and partition (a symbol, or its date), below a directory or a ``pyarrow.fs`` URI.
 
     Writing takes two steps. `stage` writes a Parquet file under the hash of its content, where nobody looks yet;
     `commit` then lists it in the kind's manifest by replacing that one small file. A reader sees the manifest
@@ -67,19 +67,24 @@ class Lake:
     def _storage(self) -> Storage:
         return Storage(self.uri)
 
-    def stage(self, kind: str, partition: str, table: pa.Table, note: Mapping[str, str] | None = None) -> Entry:
+    def stage(
+        self, kind: str, symbol: str, table: pa.Table, note: Mapping[str, str] | None = None, *, date: str = ""
+    ) -> Entry:
         """Write a table where no reader looks yet, and return what `commit` needs to show it.
 
-        The file is named by its content, so staging the same table again writes nothing.
+        The file is named by its content, so staging the same table again writes nothing. ``date``, an ISO date, is
+        for kinds that keep a partition a symbol and UTC date.
         """
         content = _parquet(table)
         digest = hashlib.sha256(content).hexdigest()
-        path = f"{_folder(kind)}/symbol={quote(partition, safe='')}/{digest}.parquet"
+        dated = f"/date={date}" if date else ""
+        path = f"{_folder(kind)}/symbol={quote(symbol, safe='')}{dated}/{digest}.parquet"
         if not self._storage.exists(path):
             self._storage.write(path, content)
         first, last = _span(table)
         return Entry(
-            partition=partition,
+            partition=partition_name(symbol, date),
+            date=date,
             path=path,
             rows=table.num_rows,
             first=first,
@@ -125,6 +130,14 @@ class Lake:
     def entries(self, kind: str) -> dict[str, Entry]:
         """Return what the lake holds of a kind, by partition; empty for a kind it does not know."""
         return decode(self._storage.read(self._manifest(kind)))
+
+    def of(self, kind: str, symbol: str) -> tuple[Entry, ...]:
+        """Return the entries of a symbol, by date; empty if it has none."""
+        return tuple(sorted((e for e in self.entries(kind).values() if e.symbol == symbol), key=lambda e: e.date))
+
+    def symbols(self, kind: str) -> tuple[str, ...]:
+        """Return the symbols of a kind, sorted."""
+        return tuple(sorted({entry.symbol for entry in self.entries(kind).values()}))
 
     def partitions(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's partitions, sorted."""

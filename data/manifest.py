@@ -15,7 +15,7 @@ class Entry:
     Parameters
     ----------
     partition : str
-        Name within the kind, mostly a symbol.
+        Name within the kind: the symbol, with the date where the kind is kept by date. See `partition_name`.
     path : str
         Parquet file, relative to the root of the lake.
     rows : int
@@ -26,6 +26,8 @@ class Entry:
         SHA-256 of the file.
     note : mapping of str to str
         What the writer wants to find again, such as the definition its rows were computed with.
+    date : str
+        UTC date of the rows, ISO; empty for a kind that is kept by symbol alone.
     """
 
     partition: str
@@ -35,6 +37,21 @@ class Entry:
     last: int
     digest: str
     note: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The symbol whose rows they are."""
+        return self.partition.removesuffix(f"/{self.date}") if self.date else self.partition
+
+
+def partition_name(symbol: str, date: str = "") -> str:
+    """Return the name of a partition.
+
+    >>> partition_name("BRK/B"), partition_name("AMZN", "2012-06-21")
+    ('BRK/B', 'AMZN/2012-06-21')
+    """
+    return f"{symbol}/{date}" if date else symbol
 
 
 def encode(entries: Mapping[str, Entry]) -> bytes:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError, NotInLake
-from data.features import feature_set
+from data.features import features_of
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import features_kind, times
 from data.features.tables import feature_notes
@@ -71,7 +71,7 @@ def load_panel(recipe: Recipe, lake: Lake) -> Panel:
     DataError
         Features were made from other bars or by another definition than the present ones, or no row is left.
     """
-    fs, target = feature_set(recipe.features), target_kind(recipe.target.kind)
+    fs, target = features_of(recipe.features), target_kind(recipe.target.kind)
     bars = _entries(recipe, lake.entries(recipe.kind), f"{recipe.kind} has no bars", "ingest")
     kind = features_kind(recipe)
     features = _entries(recipe, lake.entries(kind), f"{kind} has no features", "features")
@@ -81,7 +81,8 @@ def load_panel(recipe: Recipe, lake: Lake) -> Panel:
     ts, t1, outcome, x = (np.concatenate([part[k] for part in parts]) for k in range(4))
     if not len(ts):
         raise DataError(
-            f"no row of {recipe.universe.name} has both features and an outcome: {recipe.features} needs more than "
+            f"no row of {recipe.universe.name} has both features and an outcome: "
+            f"{recipe.features.kind} needs more than "
             f"{fs.warmup + recipe.target.horizon} bars a symbol, and the longest has "
             f"{max(entry.rows for entry in bars.values())}; ingest a longer history"
         )

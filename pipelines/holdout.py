@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bellwether.models.artefact import Artefact
 from bellwether.models.predictor import Predictor
-from data.features import feature_set
+from data.features import features_of
 from data.panel import load_panel
 from pipelines.workspace import Workspace
 from serve_apps.shard_state import check_contract
@@ -45,7 +45,7 @@ def untouched(workspace: Workspace, artefact: Artefact) -> Untouched:
         The version belongs to other features, components or bars than the recipe's present ones.
     """
     recipe, contract = workspace.recipe, artefact.contract
-    check_contract(contract, recipe, feature_set(recipe.features))
+    check_contract(contract, recipe, features_of(recipe.features))
     panel = load_panel(recipe, workspace.lake)
     start = datetime.fromisoformat(contract.metrics["holdout"]["start"]) - EPOCH
     held = panel.ts >= start // timedelta(microseconds=1) * 1000

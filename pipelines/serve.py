@@ -51,6 +51,8 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
             f"`serve run serve_apps.index_signal:build recipe={workspace.source}`, or unset RAY_ADDRESS"
         )
     _check_free(host, port)
+    if workspace.recipe.serving.app is None:
+        raise ConfigError(f"{workspace.recipe.name} names no app to serve it: say one in `serving.app`")
     build, arguments = builder(workspace.recipe.serving.app)
     app = build(arguments(recipe=workspace.source, alias=alias, **_stores(workspace)))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe, Settings, load_recipe
+from bellwether.config.recipe import Part
 from bellwether.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Workspace:
 def _check_names(recipe: Recipe) -> None:
     """Refuse a recipe that names what no table has, before anything is started."""
     from bellwether.models import FAMILIES
+    from data.derive import DERIVATIONS
     from data.features import FEATURE_SETS
     from data.sources import SOURCES
     from data.targets import TARGETS
@@ -71,13 +73,18 @@ def _check_names(recipe: Recipe) -> None:
 
     named = (
         ("source", (recipe.source.kind,), SOURCES),
-        ("weights source", (recipe.universe.weights.kind,), WEIGHT_SOURCES),
-        ("feature set", (recipe.features,), FEATURE_SETS),
+        ("derivation", tuple(part.kind for part in recipe.derive), DERIVATIONS),
+        ("weights source", _kinds(recipe.universe.weights), WEIGHT_SOURCES),
+        ("feature set", (recipe.features.kind,), FEATURE_SETS),
         ("target", (recipe.target.kind,), TARGETS),
         ("model family", recipe.families, FAMILIES),
-        ("served app", (recipe.serving.app,), APPS),
+        ("served app", (recipe.serving.app,) if recipe.serving.app else (), APPS),
     )
     for what, names, table in named:
         for name in names:
             if name not in table:
                 raise UnknownName(what, name, table)
+
+
+def _kinds(part: Part | None) -> tuple[str, ...]:
+    return (part.kind,) if part else ()

@@ -13,7 +13,7 @@ from ray import serve
 
 from bellwether.config import Settings, load_recipe
 from bellwether.config.recipe import Frozen
-from data.features import feature_set
+from data.features import features_of
 from serve_apps.component_predictor import ComponentPredictor, shards
 from serve_apps.index_ingress import IndexSignal, Model
 from serve_apps.shard_state import check_contract
@@ -68,7 +68,7 @@ def build(args: IndexSignalArgs) -> serve.Application:
     registry = stores.open_registry()
     version = registry.resolve(recipe.name, args.alias)
     contract = registry.contract(recipe.name, version)
-    check_contract(contract, recipe, feature_set(recipe.features))
+    check_contract(contract, recipe, features_of(recipe.features))
     model = Model(name=recipe.name, version=version, alias=args.alias, contract=contract)
     slices = shards(recipe.universe.symbols, args.shards or recipe.serving.shards)
     predictors = [

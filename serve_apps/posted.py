@@ -95,7 +95,7 @@ def _unfit(posted: Posted, ts: Ints, session: Session, now: int) -> Refused | No
 def _raw(posted: Posted) -> pa.Table:
     n = posted.bars.num_rows
     columns: Column = dict(zip(posted.bars.column_names, posted.bars.columns, strict=True))
-    columns |= {"symbol": pa.repeat(posted.symbol, n), "source": pa.repeat("request", n), "row": range(1, n + 1)}
+    columns |= {"symbol": pa.repeat(posted.symbol, n), "file": pa.repeat("request", n), "row": range(1, n + 1)}
     return pa.table(columns, schema=RAW)
 
 

@@ -13,7 +13,7 @@ from bellwether.errors import ModelError
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence, Prediction
-from data.features import feature_set
+from data.features import features_of
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import MarketContext, component_features, times
 from data.features.tables import universe_context
@@ -59,7 +59,7 @@ class ShardState:
 
     def __init__(self, recipe: Recipe, lake: Lake, symbols: Sequence[str], version: int, artefact: Artefact) -> None:
         self.recipe, self.lake, self.symbols, self.model = recipe, lake, tuple(symbols), version
-        self.features = feature_set(recipe.features)
+        self.features = features_of(recipe.features)
         check_contract(artefact.contract, recipe, self.features)
         self.predictor = Predictor(artefact)
 
@@ -112,7 +112,7 @@ def check_contract(contract: Contract, recipe: Recipe, features: FeatureSet) -> 
         "feature definition": (contract.definition, features.definition),
         "feature order": (contract.features, features.outputs),
         "class order": (contract.classes, ACTIONS),
-        "interval": (contract.interval, recipe.interval),
+        "interval": (contract.interval, recipe.interval or recipe.record),
         "components": (contract.symbols, recipe.universe.symbols),
         "horizon": (contract.horizon, recipe.target.horizon),
         "overnight": (contract.overnight, recipe.target.overnight),

@@ -14,7 +14,7 @@ from bellwether.errors import DataError, ModelError, NotInLake
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence
 from benchmarks.installation import artefact, bars, prepare, put_bars, put_weights, session_closes
-from data.features import feature_set
+from data.features import feature_set, features_of
 from data.features.tables import component_bars, feature_table, universe_context
 from data.lake import Lake
 from serve_apps.component_predictor import ComponentPredictor, Explained
@@ -75,7 +75,7 @@ def posted(symbol: str, ts=TS, *, flat=False, last=None, seed=0) -> Posted:
 def batch_features(made: World, symbol: str) -> dict[str, float]:
     recipe, lake = made.recipe, made.lake
     context = universe_context(recipe, lake, component_bars(recipe, lake))
-    table = feature_table(feature_set(recipe.features), recipe, lake.read(recipe.kind, symbol), context)
+    table = feature_table(features_of(recipe.features), recipe, lake.read(recipe.kind, symbol), context)
     return table.drop_columns(["ts_event"]).slice(table.num_rows - 1).to_pylist()[0]
 
 

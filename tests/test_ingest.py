@@ -127,7 +127,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(market):
         24: "missing_value",
         25: "conflicting_duplicate",
     }
-    assert set(found["source"].to_pylist()) == {"bars.csv"}
+    assert set(found["file"].to_pylist()) == {"bars.csv"}
     assert market.lake.entries("quarantine/bars/1h")[name].note == dict.fromkeys(told.values(), "1")
 
 

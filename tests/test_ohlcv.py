@@ -13,9 +13,10 @@ import pytest
 
 from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, DataError, EmptySource
+from data.options import checked
 from data.quality import screen, screen_rows
 from data.sources import files
-from data.sources.base import SourceContext, checked
+from data.sources.base import SourceContext
 from data.sources.ohlcv import OHLCV
 from data.sources.times import to_utc
 
@@ -46,7 +47,7 @@ def test_a_csv_file_is_read_with_where_each_row_is_from(tmp_path):
     write(tmp_path / "bars.csv", bar(), "", "B ,2025-03-05 10:30:00, 1.5 ,2,1e0,1.25,0")
     rows = read(tmp_path).to_pylist()
     assert [r["symbol"] for r in rows] == ["A", "B"]
-    assert [(r["source"], r["row"]) for r in rows] == [("bars.csv", 1), ("bars.csv", 2)]
+    assert [(r["file"], r["row"]) for r in rows] == [("bars.csv", 1), ("bars.csv", 2)]
     assert [rows[1][n] for n in ("open", "high", "low", "close", "volume")] == [1.5, 2.0, 1.0, 1.25, 0.0]
     assert closes(read(tmp_path)) == ["2025-03-05 16:30"] * 2
 
@@ -58,9 +59,9 @@ def test_parquet_and_gzipped_csv_say_the_same_as_csv(tmp_path):
     prices = {"open": [10, 10], "high": [12.0, 12.0], "low": [9.0, 9.0], "close": [11.0, 11.0], "volume": [500, 500]}
     symbol = pa.array(["A", "A"], pa.large_string()).dictionary_encode()
     pq.write_table(pa.table({"symbol": symbol, "time": times, **prices}), tmp_path / "bars.parquet")
-    expected = read(tmp_path).drop_columns(["source"])
-    assert read(tmp_path, path="bars.csv.gz").drop_columns(["source"]).equals(expected)
-    assert read(tmp_path, path="bars.parquet", timezone=None).drop_columns(["source"]).equals(expected)
+    expected = read(tmp_path).drop_columns(["file"])
+    assert read(tmp_path, path="bars.csv.gz").drop_columns(["file"]).equals(expected)
+    assert read(tmp_path, path="bars.parquet", timezone=None).drop_columns(["file"]).equals(expected)
 
 
 def test_columns_have_the_names_the_recipe_says(tmp_path):

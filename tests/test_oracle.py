@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.recipe import Session, Target
 from bellwether.errors import DataError
 from bellwether.validation.metrics import macro_f1
 from data.sources.oracle import best_policy, decide, oracle_macro_f1, oracle_probabilities
@@ -22,7 +22,7 @@ def labelled(strength: float, stylised: bool = True) -> tuple[np.ndarray, ...]:
     close = made.bars["close"].to_numpy().reshape(11, -1)[:10]
     outcome = (close[:, 1:] / close[:, :-1] - 1.0).ravel()
     mean, sd = (made.truth[name].to_numpy().reshape(11, -1)[:10, :-1].ravel() for name in ("mean", "sd"))
-    return mean, sd, outcome, action_edges(outcome)
+    return mean, sd, outcome, action_edges(outcome, Target())
 
 
 @pytest.mark.parametrize(("strength", "stylised"), [(0.15, True), (0.4, False)])

@@ -173,7 +173,7 @@ def test_features_of_another_definition_are_refused(lake: Lake, monkeypatch: pyt
     recipe = a_recipe()
     fill(lake, recipe, bars_of(recipe))
     changed = dataclasses.replace(HOURLY, warmup=WARM + 1)
-    monkeypatch.setattr("data.features.tables.feature_set", lambda name: changed)
+    monkeypatch.setattr("data.features.tables.features_of", lambda name: changed)
     with pytest.raises(DataError, match=r"SIM01, SIM02, SIM03 were made by another definition.*features"):
         load_panel(recipe, lake)
 

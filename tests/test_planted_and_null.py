@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from bellwether.config import Recipe
 from bellwether.config.recipe import RECIPES
 from bellwether.models import family, family_names
-from data.features import feature_set
+from data.features import features_of
 from data.features.market import features_kind
 from data.features.tables import component_bars, feature_notes, feature_table, universe_context
 from data.ingest import ingest
@@ -39,7 +39,7 @@ def market(name: str, directory: str) -> tuple[Recipe, Panel]:
     recipe = Recipe.model_validate(plain | {"families": FAMILIES, "validation": {"folds": 3}})
     lake = Lake(directory)
     ingest(recipe, lake, RECIPES)
-    fs, bars = feature_set(recipe.features), component_bars(recipe, lake)
+    fs, bars = features_of(recipe.features), component_bars(recipe, lake)
     context = universe_context(recipe, lake, bars)
     notes = feature_notes(recipe, lake, bars)
     staged = [

@@ -45,7 +45,7 @@ def row(**changes: object) -> dict[str, object]:
 
 
 def raw(*rows: dict[str, object]) -> pa.Table:
-    numbered = [{"source": "a.csv", "row": n, **r} for n, r in enumerate(rows, 1)]
+    numbered = [{"file": "a.csv", "row": n, **r} for n, r in enumerate(rows, 1)]
     columns = {name: [r[name] for r in numbered] for name in RAW.names}
     columns["ts_event"] = pa.array(columns["ts_event"], pa.int64()).cast(RAW.field("ts_event").type)
     return pa.table(columns, schema=RAW)
@@ -84,7 +84,7 @@ def test_a_broken_row_goes_to_quarantine_with_its_reason_and_where_it_is_from(re
     screened = screen(raw(row(ts_event=at("11:30")), row(**change), row(ts_event=at("16:00"))), SESSION, NOW)
     assert screened.kept.num_rows == 2
     (rejected,) = screened.rejected.to_pylist()
-    assert (rejected["reason"], rejected["source"], rejected["row"]) == (reason, "a.csv", 2)
+    assert (rejected["reason"], rejected["file"], rejected["row"]) == (reason, "a.csv", 2)
     assert repr(rejected["close"]) == repr(row(**change)["close"])  # as it came
 
 

@@ -84,7 +84,7 @@ numbers = st.one_of(
 def test_a_bar_is_accepted_if_and_only_if_ingest_keeps_it(values):
     names = ("open", "high", "low", "close", "volume")
     bar = BAR | dict(zip(names, values, strict=True))
-    row = {"symbol": "A", **bar, "ts_event": pd.Timestamp(BAR["ts_event"]), "source": "x", "row": 1}
+    row = {"symbol": "A", **bar, "ts_event": pd.Timestamp(BAR["ts_event"]), "file": "x", "row": 1}
     kept = screen_rows(pa.Table.from_pylist([row], schema=RAW), Session()).kept.num_rows == 1
     try:
         PostedBar.model_validate(bar)

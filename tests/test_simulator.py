@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from bellwether.config.recipe import Session
+from bellwether.config.recipe import Session, Target
 from bellwether.errors import ConfigError
 from data.features.hourly import HOURLY
 from data.features.market import component_features, market_context
+from data.options import checked
 from data.quality import screen
 from data.sources import source
-from data.sources.base import RAW, SourceContext, checked
+from data.sources.base import RAW, SourceContext
 from data.sources.dynamics import CORRELATION, gain
 from data.sources.simulator import HOUR, INDEX, STEPS, SYMBOLS, Market, SimulatorOptions, simulate
 from data.targets.action import action_classes, action_edges
@@ -294,7 +295,7 @@ def smallest_p(made: Market, symbol: str) -> float:
     """Of all features, how strongly the best of them, cut in three, tells the five classes of what follows apart."""
     close = wide(made.bars, "close")[:, SYMBOLS.index(symbol)]
     outcome = close[HOURLY.warmup + 1 :] / close[HOURLY.warmup : -1] - 1.0
-    y = action_classes(outcome, action_edges(outcome))
+    y = action_classes(outcome, action_edges(outcome, Target()))
     found = []
     for column in features_of(made, symbol)[:-1].T:
         third = np.digitize(column, np.quantile(column, [1 / 3, 2 / 3]))

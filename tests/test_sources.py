@@ -14,10 +14,11 @@ from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import ConfigError, UnknownName
 from data.ingest import ingest
 from data.lake import Lake
+from data.options import checked
 from data.quality import screen
 from data.records import BARS
 from data.sources import SOURCES, source
-from data.sources.base import RAW, SourceContext, checked
+from data.sources.base import RAW, SourceContext
 
 HOUR = 3_600_000_000_000
 
@@ -74,8 +75,8 @@ def test_tables_have_the_raw_schema_with_utc_nanoseconds(kind, tmp_path):
     assert all(t.schema.equals(RAW) for t in tables)
     assert RAW.field("ts_event").type == pa.timestamp("ns", tz="UTC")
     everything = pa.concat_tables(tables)
-    assert everything["source"].null_count == 0
-    pairs = set(zip(everything["source"].to_pylist(), everything["row"].to_pylist(), strict=True))
+    assert everything["file"].null_count == 0
+    pairs = set(zip(everything["file"].to_pylist(), everything["row"].to_pylist(), strict=True))
     assert len(pairs) == everything.num_rows  # a row says where it is from, and no two say the same
 
 
@@ -106,7 +107,7 @@ def test_a_row_that_went_bad_is_quarantined_and_the_others_stay(kind, tmp_path):
     screened = screen(bad, Session())
     assert screened.kept.num_rows == everything.num_rows - 1
     (rejected,) = screened.rejected.to_pylist()
-    assert (rejected["source"], rejected["row"]) == (everything["source"][3].as_py(), everything["row"][3].as_py())
+    assert (rejected["file"], rejected["row"]) == (everything["file"][3].as_py(), everything["row"][3].as_py())
     assert rejected["reason"] == "non_positive_price"
 
 

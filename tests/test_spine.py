@@ -17,7 +17,7 @@ import yaml
 from bellwether.config.recipe import RECIPES
 from bellwether.errors import GateRefused
 from bellwether.models.predictor import Predictor
-from data.features import feature_set
+from data.features import features_of
 from data.features.market import component_features, features_kind, market_context, times
 from data.weights.table import load_weights
 from pipelines import oracle, promote, train
@@ -114,7 +114,7 @@ def test_changing_a_later_bar_changes_no_earlier_prediction(planted):
     made, version = planted
     _, artefact = made.registry.load(made.recipe.name, version)
     recipe, lake = made.recipe, made.lake
-    weights, fs = load_weights(lake, recipe.universe), feature_set(recipe.features)
+    weights, fs = load_weights(lake, recipe.universe), features_of(recipe.features)
     bars = {s: lake.read(recipe.kind, s) for s in recipe.universe.symbols}
 
     def predictions(tables):

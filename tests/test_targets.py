@@ -71,9 +71,9 @@ def test_an_outcome_does_not_know_bars_after_its_t1_nor_between(kind: TargetKind
 @every_target
 def test_classes_are_positions_in_order_and_edges_come_from_the_rows_given(kind: TargetKind) -> None:
     outcome = np.diff(walk(600)) / walk(600)[:-1]
-    edges = kind.fit(outcome[:300])
-    np.testing.assert_array_equal(edges, kind.fit(outcome[:300].copy()))
-    assert not np.array_equal(edges, kind.fit(outcome))
+    edges = kind.fit(outcome[:300], Target())
+    np.testing.assert_array_equal(edges, kind.fit(outcome[:300].copy(), Target()))
+    assert not np.array_equal(edges, kind.fit(outcome, Target()))
     assert len(edges) == max(len(kind.classes) - 1, 0)
     if kind.task is Task.CLASSIFY:
         y = kind.encode(outcome, edges)
@@ -139,14 +139,14 @@ def test_edges_are_symmetric_quantiles_of_size_or_a_clear_refusal(outcome: np.nd
     low, high = np.quantile(np.abs(outcome), [0.4, 0.8])
     if not 0.0 < low < high:
         with pytest.raises(DataError, match="five classes need 0 < first < second"):
-            ACTION_5.fit(outcome)
+            ACTION_5.fit(outcome, Target())
         return
-    np.testing.assert_array_equal(ACTION_5.fit(outcome), [-high, -low, low, high])
+    np.testing.assert_array_equal(ACTION_5.fit(outcome, Target()), [-high, -low, low, high])
 
 
 def test_edges_cut_training_rows_into_the_stated_shares() -> None:
     outcome = np.random.default_rng(0).normal(0, 0.01, 10_000)
-    y = ACTION_5.encode(outcome, ACTION_5.fit(outcome))
+    y = ACTION_5.encode(outcome, ACTION_5.fit(outcome, Target()))
     shares = np.bincount(y) / len(y)
     assert shares[2] == pytest.approx(0.4, abs=1e-3)
     assert shares[1] + shares[3] == pytest.approx(0.4, abs=1e-3)
@@ -166,7 +166,7 @@ def test_edges_cut_training_rows_into_the_stated_shares() -> None:
 )
 def test_returns_that_cannot_be_cut_into_five_are_refused_with_the_figures(outcome: np.ndarray, says: str) -> None:
     with pytest.raises(DataError, match=says):
-        ACTION_5.fit(outcome)
+        ACTION_5.fit(outcome, Target())
 
 
 def test_a_return_of_exactly_an_edge_is_the_larger_move() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bellwether.config.recipe import Part, Universe
 from bellwether.errors import ConfigError, DataError, NotInLake, UnknownName
 from data.lake import Lake
-from data.sources.base import checked
+from data.options import checked
 from data.weights import WEIGHT_SOURCES, weight_source
 from data.weights.base import CASH, WEIGHTS, fractions
 from data.weights.table import WeightTable, load_weights

@@ -127,7 +127,7 @@ def _best(rows: Sequence[Row]) -> Row:
 
 def _exam(recipe: Recipe, panel: Panel) -> _Exam:
     target, cut = target_kind(recipe.target.kind), split(panel.ts, panel.t1, recipe.validation)
-    edges = target.fit(panel.outcome[cut.selection])
+    edges = target.fit(panel.outcome[cut.selection], recipe.target)
     return _Exam(cut=cut, edges=edges, y=target.encode(panel.outcome, edges))
 
 
@@ -187,11 +187,11 @@ def _contract(
         recipe=recipe.name,
         universe=recipe.universe.name,
         symbols=panel.symbols,
-        interval=recipe.interval,
+        interval=recipe.interval or recipe.record,
         family=best.family,
         params=best.params,
         seed=recipe.search.seed,
-        feature_set=recipe.features,
+        feature_set=recipe.features.kind,
         features=panel.features,
         definition=panel.definition,
         warmup=panel.warmup,

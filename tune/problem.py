@@ -90,7 +90,7 @@ def pose(recipe: Recipe, panel: Panel) -> Problem:
         kind.check(target.task)
     folds = []
     for fold in split(panel.ts, panel.t1, recipe.validation).folds:
-        edges = target.fit(panel.outcome[fold.train])
+        edges = target.fit(panel.outcome[fold.train], recipe.target)
         y_train, y_test = (target.encode(panel.outcome[rows], edges) for rows in (fold.train, fold.test))
         folds.append(LabelledFold(train=fold.train, test=fold.test, y_train=y_train, y_test=y_test))
     return Problem(

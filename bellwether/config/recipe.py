@@ -14,6 +14,9 @@ from bellwether.errors import ConfigError, UnknownName
 
 RECIPES = Path(__file__).resolve().parents[2] / "pipelines" / "recipes"
 
+Record = Literal["bars", "ticks", "books", "deltas", "factors"]
+"""The record kinds; `data.records` has their schemas."""
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -31,11 +34,17 @@ class Part(Frozen):
 
 
 class Session(Frozen):
-    """The regular trading hours of a market, in its own time zone."""
+    """The regular trading hours of a market, in its own time zone.
+
+    ``calendar`` is a code of the ``exchange_calendars`` package, such as ``XNYS`` or ``24/7``. Feature sets that say
+    how far a session has come then know its holidays and the days it closes early; without one, every day has the
+    regular hours.
+    """
 
     timezone: str = "America/New_York"
     opens: time = time(9, 30)
     closes: time = time(16, 0)
+    calendar: str | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -54,12 +63,12 @@ class Session(Frozen):
 
 
 class Universe(Frozen):
-    """The components of an index, the index itself, and where their weights come from."""
+    """The symbols predicted; of an index's components also the index itself, and where their weights come from."""
 
     name: str
     symbols: tuple[str, ...] = Field(min_length=1)
-    index: str
-    weights: Part
+    index: str = ""
+    weights: Part | None = None
 
     @field_validator("symbols")
     @classmethod
@@ -70,7 +79,7 @@ class Universe(Frozen):
 
 
 class Target(Frozen):
-    """What is predicted: an entry of the target table, its horizon in bars, and what overnight bars mean.
+    """What is predicted: an entry of the target table with its options, its horizon in rows, and what nights mean.
 
     ``overnight`` says what becomes of a row whose next bar is in another session: ``keep`` predicts across the
     night like any other hour; ``drop`` leaves such rows out of training and serving answers HOLD there.
@@ -79,6 +88,7 @@ class Target(Frozen):
     kind: str = "action_5"
     horizon: int = Field(default=1, ge=1)
     overnight: Literal["keep", "drop"] = "keep"
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Search(Frozen):
@@ -115,10 +125,11 @@ class Serving(Frozen):
 
     ``clock`` is what staleness is measured against: ``wall`` for a live desk, ``data`` (the newest closed bar of
     the universe) for history and simulation. A component older than ``max_age_bars`` intervals is stale.
+    ``app`` may be null: then the recipe is trained and not served.
     ``thresholds`` are the ``buy`` and ``sell`` below, or ``calibrated`` on the out-of-fold signals of validation.
     """
 
-    app: str = "index_signal"
+    app: str | None = "index_signal"
     shards: int = Field(default=2, ge=1)
     clock: Literal["wall", "data"] = "data"
     max_age_bars: int = Field(default=1, ge=0)
@@ -137,15 +148,21 @@ class Serving(Frozen):
 
 
 class Recipe(Frozen):
-    """Everything one signal is made of, from source to serving app."""
+    """Everything one signal is made of, from source to serving app.
+
+    Records are of kind ``record``; bars and factors have an ``interval``, ticks and deltas have none, and books have
+    one where they are sampled. The source yields them, or yields what the first entry of ``derive`` takes, and each
+    entry makes the next kind of record until the last makes ``record``.
+    """
 
     name: str
-    record: Literal["bars"] = "bars"
-    interval: str = Field(default="1h", pattern=r"^[1-9]\d*(min|h|d)$")
+    record: Record = "bars"
+    interval: str | None = Field(default=None, pattern=r"^[1-9]\d*(s|min|h|d)$", validate_default=False)
     session: Session = Session()
     source: Part
+    derive: tuple[Part, ...] = ()
     universe: Universe
-    features: str = "hourly"
+    features: Part = Part(kind="hourly")
     target: Target = Target()
     families: tuple[str, ...] = Field(min_length=1)
     search: Search = Search()
@@ -160,16 +177,62 @@ class Recipe(Frozen):
             raise ValueError(f"validation.embargo ({embargo}) must be at least target.horizon ({horizon})")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, values: Any) -> Any:
+        """Bars are hourly unless another interval is named; a feature set without options may be named alone."""
+        if not isinstance(values, dict):
+            return values
+        given = dict(values)
+        if given.get("record", "bars") == "bars":
+            given.setdefault("interval", "1h")
+        if isinstance(features := given.get("features"), str):
+            given["features"] = {"kind": features}
+        return given
+
+    @model_validator(mode="after")
+    def _timed(self) -> Recipe:
+        if self.record in ("bars", "factors") and self.interval is None:
+            raise ValueError(f"interval: {self.record} have one; say it, e.g. 1d")
+        if self.record in ("ticks", "deltas") and self.interval is not None:
+            raise ValueError(f"interval: {self.record} are events and have none; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _weighed(self) -> Recipe:
+        lacking = [name for name in ("index", "weights") if not getattr(self.universe, name)]
+        if self.serving.app == "index_signal" and lacking:
+            raise ValueError(f"serving.app index_signal needs universe.{' and universe.'.join(lacking)}")
+        return self
+
     @property
     def kind(self) -> str:
-        """Where the records live in the lake, e.g. ``bars/1h``."""
-        return f"{self.record}/{self.interval}"
+        """Where the records live in the lake, e.g. ``bars/1h`` or ``ticks``."""
+        return lake_kind(self.record, self.interval)
 
     @property
     def interval_ns(self) -> int:
-        """Length of a bar in nanoseconds."""
-        unit = {"min": 60, "h": 3600, "d": 86400}[self.interval.lstrip("0123456789")]
-        return int(self.interval.rstrip("minhd")) * unit * 1_000_000_000
+        """Length of the interval in nanoseconds; 0 for events."""
+        return nanoseconds(self.interval) if self.interval else 0
+
+
+def lake_kind(record: str, interval: str | None) -> str:
+    """Return the name records have in the lake.
+
+    >>> lake_kind("bars", "1h"), lake_kind("ticks", None)
+    ('bars/1h', 'ticks')
+    """
+    return f"{record}/{interval}" if interval else record
+
+
+def nanoseconds(interval: str) -> int:
+    """Return the length of an interval such as ``30s``, ``5min``, ``1h`` or ``1d``.
+
+    >>> nanoseconds("5min")
+    300000000000
+    """
+    unit = {"s": 1, "min": 60, "h": 3600, "d": 86400}[interval.lstrip("0123456789")]
+    return int(interval.rstrip("sminhd")) * unit * 1_000_000_000
 
 
 def load_recipe(name: str) -> Recipe:

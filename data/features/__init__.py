@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from bellwether.config.recipe import Part
 from bellwether.table import Places, entry
-from data.features.base import FeatureSet
+from data.features.base import FeatureKind, FeatureSet
+from data.options import checked
 
 FEATURE_SETS: Places = {
-    "hourly": ("data.features.hourly", "HOURLY"),
+    "hourly": ("data.features.hourly", "KIND"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""
 
 
-def feature_set(name: str) -> FeatureSet:
-    """Return the feature set called ``name`` in the table.
+def feature_kind(name: str) -> FeatureKind:
+    """Return what the table has under ``name``.
 
     Raises
     ------
     UnknownName
         The table has no such entry; the message lists those it has.
 
+    >>> feature_kind("hourly").record
+    'bars'
+    """
+    found: FeatureKind = entry("feature set", FEATURE_SETS, name)
+    return found
+
+
+def feature_set(name: str, options: Mapping[str, Any] | None = None) -> FeatureSet:
+    """Return the feature set called ``name`` in the table, with options or its defaults.
+
+    Raises
+    ------
+    UnknownName
+        The table has no such entry; the message lists those it has.
+    ConfigError
+        An option is wrong.
+
     >>> feature_set("hourly").warmup
     160
     """
-    found: FeatureSet = entry("feature set", FEATURE_SETS, name)
-    return found
+    found = feature_kind(name)
+    return found.build(checked(f"feature set {name!r}", found.options, options or {}))
+
+
+def features_of(part: Part) -> FeatureSet:
+    """Return the feature set a recipe names, with the options it gives."""
+    return feature_set(part.kind, part.options)

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from bellwether.config.recipe import Frozen, Session
 from bellwether.errors import DataError
 from data.features.compiled import source_of
 
@@ -101,3 +103,80 @@ class FeatureSet:
             )
         self.kernel(x, who, state, out)
         return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputContext:
+    """What the columns of ``x`` are made of besides a symbol's own records.
+
+    Parameters
+    ----------
+    symbol : str
+        Whose records they are.
+    session : Session
+        The market's hours.
+    market : object
+        What `FeatureKind.market` made of the universe; None for a set that does not look at others.
+    """
+
+    symbol: str
+    session: Session
+    market: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketScan:
+    """How a set sees the other symbols of its universe: once for all, before any symbol is scanned.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Record columns it reads, besides ``ts_event``.
+    scan : callable
+        ``scan(series, weights, universe)``, ``series`` a mapping of symbol (the components that have records, and the
+        index if it has) to ``(ts, values)``, int64 of shape (n,) rising and float64 of shape (n, len(columns)),
+        returns what `InputContext.market` shows. It looks at each timestamp back only.
+    definition : callable
+        ``definition(n)`` of a universe of n components: a hash that changes with what ``scan`` computes.
+    """
+
+    columns: tuple[str, ...]
+    scan: Callable[..., Any]
+    definition: Callable[[int], str]
+
+
+class NoOptions(Frozen):
+    """A feature set that leaves nothing to say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureKind:
+    """A family of feature sets: what a recipe names, with the options it may give.
+
+    Parameters
+    ----------
+    kind : str
+        Key in the feature table and in recipes.
+    record : str
+        The record kind it reads.
+    build : callable
+        ``build(options)`` returns the `FeatureSet`.
+    inputs : callable
+        ``inputs(fs, records, context)`` of the records of one symbol, in the lake's order, returns ``ts``, int64 of
+        shape (n,), and ``x`` for ``fs``, float64 of shape (n, len(fs.inputs)): a row an event or instant, each made
+        of records of that instant, the calendar and the market's past only.
+    options : type
+        What a recipe may say about it; all have defaults.
+    by_session : bool
+        Its state starts anew with each session, so that sessions can be computed apart.
+    market : MarketScan, optional
+        How it sees the other symbols, if it does.
+    """
+
+    kind: str
+    record: str
+    build: Callable[[Any], FeatureSet]
+    inputs: Callable[[FeatureSet, pa.Table, InputContext], tuple[Ints, Floats]]
+    options: type[Frozen] = NoOptions
+    by_session: bool = False
+    market: MarketScan | None = None

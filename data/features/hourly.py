@@ -6,10 +6,12 @@ from math import log
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from data.features.base import FeatureSet
+from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints, MarketScan
+from data.features.basket import basket
 from data.features.compiled import compiled
-from data.features.market import MarketContext, component_inputs, market_context
+from data.features.market import MarketContext, component_inputs, market_context, times
 from data.features.rolling import deviation, mean, mean_of_last, push, wilder, window
 
 FAST, SLOW, WILDER, BANDS = 5, 20, 14, 2.0
@@ -157,3 +159,23 @@ that features of bars posted with no earlier history agree with those of the ful
 Sources: Wilder, New Concepts in Technical Trading Systems (1978), for RSI and ATR; Bollinger, Bollinger on Bollinger
 Bands (2001). Names and conventions are TA-Lib's.
 """
+
+
+def hourly_inputs(fs: FeatureSet, records: pa.Table, context: InputContext) -> tuple[Ints, Floats]:
+    """Bring bars of one symbol into the columns the kernel reads; ``context.market`` is a `MarketContext`."""
+    return times(records), component_inputs(records, context.session, context.market)
+
+
+def hourly_market(series: Any, weights: Any, universe: Any) -> MarketContext:
+    """Scan the basket over the closes of the components."""
+    closes = {symbol: (ts, values[:, 0]) for symbol, (ts, values) in series.items()}
+    return market_context(closes, weights, universe.symbols)
+
+
+KIND = FeatureKind(
+    kind="hourly",
+    record="bars",
+    build=lambda options: HOURLY,
+    inputs=hourly_inputs,
+    market=MarketScan(columns=("close",), scan=hourly_market, definition=lambda n: basket(n).definition),
+)

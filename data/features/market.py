@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -160,8 +161,14 @@ def times(bars: pa.Table) -> Ints:
 
 
 def features_kind(recipe: Recipe) -> str:
-    """Return where the features of a recipe live in the lake, e.g. ``features/qqq/1h/hourly``."""
-    return f"features/{recipe.universe.name}/{recipe.interval}/{recipe.features}"
+    """Return where the features of a recipe live in the lake, e.g. ``features/qqq/1h/hourly``.
+
+    A set with options of its own has a place of its own, so that two recipes do not overwrite each other's.
+    """
+    set_ = recipe.features
+    options = f"-{hashlib.sha256(repr(sorted(set_.options.items())).encode()).hexdigest()[:8]}" if set_.options else ""
+    scale = recipe.kind.removeprefix("bars/")
+    return f"features/{recipe.universe.name}/{scale}/{set_.kind}{options}"
 
 
 def _check_rising(ts: Ints, what: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import NotInLake
-from data.features import feature_set
+from data.features import features_of
 from data.features.base import FeatureSet
 from data.features.basket import basket
 from data.features.market import MarketContext, component_features, market_context, times
@@ -49,7 +49,7 @@ def feature_notes(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry]) -> dict
         [(s, entry.digest) for s, entry in bars.items()],
     )
     context = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    definition = feature_set(recipe.features).definition
+    definition = features_of(recipe.features).definition
     return {s: {"definition": definition, "source": e.digest, "context": context} for s, e in bars.items()}
 
 

@@ -1,4 +1,4 @@
-"""Sources of bars, by name. A new one is a file here and a line in the table."""
+"""Sources of records, by name. A new one is a file here and a line in the table."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _raw(
         values["volume"] = values.get("volume", pa.nulls(n, pa.float64())).fill_null(0.0)
     times = to_utc(found["time"], options.timezone, f"column {columns['time']!r} of {path.name}")
     arrays: dict[str, Column] = {"symbol": symbol, "ts_event": _closes(times, options, context), **values}
-    arrays |= {"source": pa.repeat(path.name, n), "row": pa.array(range(row, row + n), pa.int64())}
+    arrays |= {"file": pa.repeat(path.name, n), "row": pa.array(range(row, row + n), pa.int64())}
     return pa.table([arrays[name] for name in RAW.names], schema=RAW)
 
 

@@ -41,7 +41,7 @@ def action_outcome(ts: Ints, close: Floats, session: Session, target: Target) ->
     return value, t1
 
 
-def action_edges(outcome: Floats) -> Floats:
+def action_edges(outcome: Floats, target: Target) -> Floats:
     """The edges (-t2, -t1, t1, t2), t1 and t2 being the 40 % and 80 % quantiles of absolute returns.
 
     Give it the returns of training rows only: edges are fitted parameters.
@@ -51,7 +51,7 @@ def action_edges(outcome: Floats) -> Floats:
     DataError
         There are no returns, some are not finite, or they are too alike to be cut into five.
 
-    >>> action_edges(np.array([-0.04, 0.01, -0.02, 0.03, 0.05, 0.0])).round(4).tolist()
+    >>> action_edges(np.array([-0.04, 0.01, -0.02, 0.03, 0.05, 0.0]), Target()).round(4).tolist()
     [-0.04, -0.02, 0.02, 0.04]
     """
     _check_finite(outcome)

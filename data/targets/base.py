@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Session, Target
+from bellwether.config.recipe import Frozen, Session, Target
 from bellwether.models.base import Task
 
 Floats = NDArray[np.float64]
@@ -16,6 +16,10 @@ Ints = NDArray[np.int64]
 
 NEVER = np.iinfo(np.int64).max
 """``t1`` of a row whose outcome is not known yet: a purge treats it as overlapping everything."""
+
+
+class NoOptions(Frozen):
+    """A target that leaves nothing to say besides its horizon."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +35,24 @@ class TargetKind:
     classes : tuple of str
         Class names; a class position is an index into it. Empty for a regression.
     outcome : callable
-        ``outcome(ts, close, session, target)`` of the bars of one symbol, ``ts`` rising UTC nanoseconds, returns
-        the outcome of each bar, NaN where it is unknown or left out, and ``t1``, when it is known, `NEVER` where
-        the bars end before that. Permits look-ahead of ``target.horizon`` bars and no further.
+        ``outcome(ts, value, session, target)`` of the rows of one symbol, ``ts`` UTC nanoseconds that never fall,
+        returns the outcome of each row, NaN where it is unknown or left out, and ``t1``, when it is known, `NEVER`
+        where the rows end before that. Permits the look-ahead it states and no further.
     fit : callable
-        ``fit(outcome)`` returns the class edges. Give it the outcomes of training rows only, all finite.
+        ``fit(outcome, target)`` returns the class edges. Give it the outcomes of training rows only, all finite.
     encode : callable
-        ``encode(outcome, edges)`` returns class positions of finite outcomes.
+        ``encode(outcome, edges)`` returns class positions of finite outcomes; a regression returns them as they are.
+    reads : str
+        The series ``value`` is: ``price`` (close of a bar, price of a trade, mid of a book), or a factor's name.
+    options : type
+        What a recipe may say in ``target.options``; all have defaults.
     """
 
     kind: str
     task: Task
     classes: tuple[str, ...]
     outcome: Callable[[Ints, Floats, Session, Target], tuple[Floats, Ints]]
-    fit: Callable[[Floats], Floats]
+    fit: Callable[[Floats, Target], Floats]
     encode: Callable[[Floats, Floats], Ints]
+    reads: str = "price"
+    options: type[Frozen] = NoOptions

@@ -1,4 +1,4 @@
-"""The schemas records have from the lake onwards. Times are UTC nanoseconds."""
+"""Bars: one row a symbol and interval."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-TIME = pa.timestamp("ns", tz="UTC")
+from data.records.base import TIME, RecordKind
 
 _BAR_NUMBERS = {
     "open": "quote currency",
@@ -26,3 +26,5 @@ def _bar_fields() -> Iterator[pa.Field[pa.DataType]]:
 
 BARS = pa.schema(_bar_fields())
 """OHLCV bars: one row a symbol and interval, stamped with the bar's close."""
+
+KIND = RecordKind(name="bars", schema=BARS, rules=())
