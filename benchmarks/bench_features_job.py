@@ -27,7 +27,7 @@ from bellwether.config.recipe import Part, Recipe, Universe
 from data.features import features_of
 from data.features.basket import basket
 from data.features.market import MarketContext, component_inputs, features_kind
-from data.features.tables import component_bars, feature_table, universe_context
+from data.features.tables import component_slices, feature_table, universe_context
 from data.features_job import build_features
 from data.lake import Lake
 from data.records import BARS, TIME
@@ -83,14 +83,14 @@ def reference(lake: Lake, recipe: Recipe, scratch: Lake) -> dict[str, float]:
     """Seconds that kernels and Parquet of the whole universe take on one thread, from a sample of its symbols."""
     pa.set_cpu_count(1)
     fs, entries = features_of(recipe.features), list(lake.entries(recipe.kind).values())
-    context = universe_context(recipe, lake, component_bars(recipe, lake))
+    context = universe_context(recipe, lake, component_slices(recipe, lake))
     total = dict.fromkeys(("kernel", "read", "write", "context read", "rest"), 0.0)
     for entry in entries[:SAMPLE]:
         read, table = timed(lambda entry=entry: lake.read_entry(entry))  # type: ignore[misc]
         closes, _ = timed(lambda entry=entry: lake.read_entry(entry, ["ts_event", "close"]))  # type: ignore[misc]
         x = component_inputs(table, recipe.session, context)
         kernel, _ = timed(lambda x=x: fs.scan(x, fs.start()))  # type: ignore[misc]
-        whole, made = timed(lambda table=table: feature_table(fs, recipe, table, context))  # type: ignore[misc]
+        whole, made = timed(lambda table=table: feature_table(recipe, table, symbol="X", market=context))  # type: ignore[misc]
         write, _ = timed(lambda made=made: scratch.stage("features", "X", made))  # type: ignore[misc]
         for name, value in zip(total, (kernel, read, write, closes, whole - kernel), strict=True):
             total[name] += value * len(entries) / SAMPLE

@@ -24,7 +24,7 @@ from bellwether.models.artefact import Artefact, Contract
 from bellwether.registry import Ledger, Registry
 from data.features import features_of
 from data.features.market import component_features
-from data.features.tables import component_bars, universe_context
+from data.features.tables import component_slices, universe_context
 from data.lake import Lake
 from data.records import BARS, TIME
 from data.weights.base import WEIGHTS
@@ -129,7 +129,7 @@ def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
 def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
     """A model for a recipe; ``changes`` are made to its contract."""
     fs = features_of(recipe.features)
-    context = universe_context(recipe, lake, component_bars(recipe, lake))
+    context = universe_context(recipe, lake, component_slices(recipe, lake))
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]
     y = np.random.default_rng(0).integers(0, len(ACTIONS), len(x))

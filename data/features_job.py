@@ -1,7 +1,7 @@
-"""The Ray Data job: features of every component of a universe, one task a symbol.
+"""The Ray Data job: features of every component of a universe, one task a symbol, or a session of it.
 
-Names travel, rows do not: an item is the address of a symbol's bars; its task reads them, runs the one function,
-stages the table and returns the manifest row. The driver commits once, so readers see all of it or none.
+Names travel, rows do not: an item is the address of records; its task reads them, runs the one function, stages the
+tables and returns their manifest rows. The driver commits once, so readers see all of it or none.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError
 from data.features import features_of
 from data.features.market import features_kind
-from data.features.tables import component_bars, feature_notes, feature_table, universe_context
+from data.features.tables import Slices, component_slices, feature_notes, feature_table, runs, universe_context
 from data.lake import Entry, Lake
+from data.records import record_kind
+from data.slices import Slice, read_slice, slices
 
 HUSHED = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
 """What of Ray Data's log reaches a person: warnings, but not that its own progress bars are off."""
@@ -34,12 +36,12 @@ SMALL_CLUSTER = 8
 
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 
-Progress = Callable[[str, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesReport:
-    """What a run did: where the features are, rows it wrote, symbols it computed and symbols that were up to date."""
+    """What a run did: where the features are, rows it wrote, partitions it wrote and those that were up to date."""
 
     kind: str
     rows: int
@@ -51,65 +53,91 @@ class FeaturesReport:
 def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None) -> FeaturesReport:
     """Bring the features of a recipe's universe up to date in the lake. Ray must be running, if there is work.
 
-    A symbol is computed again when its bars, the feature definition, or what the basket is made of (the other
-    components' bars, the weights, the session) has changed. Each table has ``ts_event`` and the set's outputs as
-    float64, one row a bar, NaN in the warm-up. The manifest holds the universe's symbols and no others.
+    A partition (a symbol, or a symbol's date) is computed again when its records, those it remembers, the feature
+    definition, or what the market is made of has changed. Each table has ``ts_event`` and the set's outputs as
+    float64, NaN in the warm-up. The manifest holds the universe's partitions and no others.
+
+    A task is a run of partitions that share a state: a symbol, or one session of it where the set starts anew with
+    each session. A worker that is lost costs the tasks it had; Ray runs those again.
 
     Parameters
     ----------
     recipe : Recipe
-        Names the universe, the interval, the session and the feature set.
+        Names the universe, the records, the session and the feature set.
     lake : Lake
-        Holds the bars and the weights; reachable from every node.
+        Holds the records and, if the set needs them, the weights; reachable from every node.
     progress : callable, optional
-        Called in the driver with the symbol and its rows as each is done.
+        Called in the driver with a partition, its rows and the number of partitions to do, as each is done.
 
     Raises
     ------
     NotInLake
-        Components have no bars; they are named.
+        Components have no records; they are named.
     DataError
-        The features of a symbol cannot be computed; it is named, and nothing is committed.
+        The features of a partition cannot be computed; it is named, and nothing is committed.
     """
     started = perf_counter()
-    bars = component_bars(recipe, lake)
-    notes = feature_notes(recipe, lake, bars)
+    records = component_slices(recipe, lake)
+    notes = feature_notes(recipe, lake, records)
     kind = features_kind(recipe)
     there = lake.entries(kind)
-    done = {s: there[s] for s in bars if s in there and dict(there[s].note) == notes[s]}
-    todo = {s: entry for s, entry in bars.items() if s not in done}
-    staged = _compute(recipe, lake, bars, todo, notes, progress) if todo else []
+    done = {p: there[p] for p, note in notes.items() if p in there and dict(there[p].note) == note}
+    items = [item for parts in records.values() for item in _items(recipe, parts, notes, done)]
+    staged = _compute(recipe, lake, records, items, progress) if items else []
     lake.commit(kind, [*done.values(), *staged], replace=True)
     return FeaturesReport(
         kind=kind,
         rows=sum(entry.rows for entry in staged),
-        computed=tuple(todo),
+        computed=tuple(partition for partition in notes if partition not in done),
         skipped=tuple(done),
         seconds=perf_counter() - started,
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    """A task: partitions that share a state, in order, and the notes of those whose features are wanted."""
+
+    parts: tuple[Slice, ...]
+    notes: Mapping[str, Mapping[str, str]]
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    def wire(self) -> dict[str, str]:
+        """The item as names: what travels to a worker."""
+        parts = [[_to_json(entry) for entry in part.entries] for part in self.parts]
+        return {"symbol": self.parts[0].symbol, "parts": json.dumps(parts), "notes": json.dumps(self.notes)}
+
+
+def _items(
+    recipe: Recipe, parts: Sequence[Slice], notes: Mapping[str, dict[str, str]], done: Mapping[str, Entry]
+) -> Iterator[_Item]:
+    for run in runs(recipe, parts):
+        wanted = [part.partition for part in run if part.partition not in done]
+        if wanted:
+            last = max(k for k, part in enumerate(run) if part.partition in wanted)
+            yield _Item(parts=run[: last + 1], notes={partition: notes[partition] for partition in wanted})
+
+
 def _compute(
-    recipe: Recipe,
-    lake: Lake,
-    bars: Mapping[str, Entry],
-    todo: Mapping[str, Entry],
-    notes: Mapping[str, Any],
-    progress: Progress | None,
+    recipe: Recipe, lake: Lake, records: Slices, items: Sequence[_Item], progress: Progress | None
 ) -> list[Entry]:
     import ray
 
-    context = ray.put(universe_context(recipe, lake, bars))
-    largest_first = sorted(todo.values(), key=lambda entry: -entry.rows)
-    items = [{"bars": _to_json(entry), "note": json.dumps(notes[entry.partition])} for entry in largest_first]
+    market = ray.put(universe_context(recipe, lake, records))
+    todo = sum(len(item.notes) for item in items)
+    largest_first = [item.wire() for item in sorted(items, key=lambda item: -item.rows)]
     staged, failed = [], []
-    for row in _run(items, {"recipe": recipe, "lake": lake, "context": [context]}):
+    for row in _run(largest_first, {"recipe": recipe, "lake": lake, "market": [market]}):
         if row["error"]:
             failed.append(row)
             continue
-        staged.append(_from_json(row["entry"]))
-        if progress:
-            progress(row["symbol"], staged[-1].rows)
+        for text in json.loads(row["entries"]):
+            staged.append(_from_json(text))
+            if progress:
+                progress(staged[-1].partition, staged[-1].rows, todo)
     if failed:
         raise _failure(failed)
     return staged
@@ -121,7 +149,7 @@ def _run(items: Sequence[Mapping[str, str]], arguments: Mapping[str, Any]) -> It
 
     with ray.data.DataContext.current(_quiet(ray.data.DataContext.get_current().copy())), _hushed():
         data = ray.data.from_items([dict(item) for item in items], override_num_blocks=len(items))
-        yield from data.map(partial(symbol_task, **arguments), num_cpus=1).iter_rows()
+        yield from data.map(partial(run_task, **arguments), num_cpus=1).iter_rows()
 
 
 def _quiet(context: Any) -> Any:
@@ -147,19 +175,29 @@ def _hushed() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def symbol_task(item: dict[str, Any], recipe: Recipe, lake: Lake, context: list[Any]) -> dict[str, Any]:
-    """Read one symbol's bars, compute, stage; return the manifest row, or why there is none. Runs in a worker."""
+def run_task(item: dict[str, Any], recipe: Recipe, lake: Lake, market: list[Any]) -> dict[str, Any]:
+    """Read a run, compute, stage; return the manifest rows, or why there are none. Runs in a worker."""
     import ray
 
-    bars = _from_json(item["bars"])
-    row = {"symbol": bars.partition, "entry": "", "error": "", "trace": ""}
+    row = {"symbol": item["symbol"], "entries": "[]", "error": "", "trace": ""}
     with _one_thread():
         try:
-            table = feature_table(features_of(recipe.features), recipe, lake.read_entry(bars), ray.get(context[0]))
-            staged = lake.stage(features_kind(recipe), bars.partition, table, json.loads(item["note"]))
+            staged = _stage_run(item, recipe, lake, ray.get(market[0]))
         except Exception as error:  # noqa: BLE001 - the driver raises it, with the symbol's name
             return row | {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-    return row | {"entry": _to_json(staged)}
+    return row | {"entries": json.dumps([_to_json(entry) for entry in staged])}
+
+
+def _stage_run(item: Mapping[str, str], recipe: Recipe, lake: Lake, market: Any) -> list[Entry]:
+    """Scan the partitions of a run one after the other, so that memory holds one, and stage those that are wanted."""
+    notes, symbol, order = json.loads(item["notes"]), item["symbol"], record_kind(recipe.record).order
+    state, staged = features_of(recipe.features).start(), []
+    for part in slices(_from_json(text) for texts in json.loads(item["parts"]) for text in texts)[symbol]:
+        table = feature_table(recipe, read_slice(lake, part, order), symbol=symbol, market=market, state=state)
+        if part.partition in notes:
+            note = notes[part.partition]
+            staged.append(lake.stage(features_kind(recipe), symbol, table, note, date=part.date))
+    return staged
 
 
 @contextmanager

@@ -13,13 +13,12 @@ from pipelines.workspace import Workspace
 def run(workspace: Workspace) -> FeaturesReport:
     """Make what is missing or out of date. Ray must be running."""
     done = itertools.count(1)
-    total = len(workspace.recipe.universe.symbols)
     with progress("features") as advance:
         report = build_features(
-            workspace.recipe, workspace.lake, progress=lambda symbol, rows: advance(next(done), total, symbol)
+            workspace.recipe, workspace.lake, lambda partition, rows, todo: advance(next(done), todo, partition)
         )
     say(
-        f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} symbols made, "
+        f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} partitions made, "
         f"{len(report.skipped)} unchanged, {report.seconds:.1f} s"
     )
     return report

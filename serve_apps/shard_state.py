@@ -18,6 +18,7 @@ from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import MarketContext, component_features, times
 from data.features.tables import universe_context
 from data.lake import Entry, Lake
+from data.slices import slices
 from data.weights.table import weights_kind
 
 
@@ -88,8 +89,10 @@ class ShardState:
         return dict(zip(self.features.outputs, row.tolist(), strict=True))
 
     def _context(self, entries: Mapping[str, Entry]) -> MarketContext:
-        present = {s: entries[s] for s in self.recipe.universe.symbols if s in entries}
-        return universe_context(self.recipe, self.lake, present)
+        found = slices(entries.values())
+        present = {s: found[s] for s in self.recipe.universe.symbols if s in found}
+        context: MarketContext = universe_context(self.recipe, self.lake, present)
+        return context
 
     def _newest(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> Newest | Absence:
         if symbol not in entries:

@@ -14,8 +14,8 @@ from bellwether.errors import DataError, ModelError, NotInLake
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence
 from benchmarks.installation import artefact, bars, prepare, put_bars, put_weights, session_closes
-from data.features import feature_set, features_of
-from data.features.tables import component_bars, feature_table, universe_context
+from data.features import feature_set
+from data.features.tables import component_slices, feature_table, universe_context
 from data.lake import Lake
 from serve_apps.component_predictor import ComponentPredictor, Explained
 from serve_apps.following import Following
@@ -74,8 +74,8 @@ def posted(symbol: str, ts=TS, *, flat=False, last=None, seed=0) -> Posted:
 
 def batch_features(made: World, symbol: str) -> dict[str, float]:
     recipe, lake = made.recipe, made.lake
-    context = universe_context(recipe, lake, component_bars(recipe, lake))
-    table = feature_table(features_of(recipe.features), recipe, lake.read(recipe.kind, symbol), context)
+    context = universe_context(recipe, lake, component_slices(recipe, lake))
+    table = feature_table(recipe, lake.read(recipe.kind, symbol), symbol=symbol, market=context)
     return table.drop_columns(["ts_event"]).slice(table.num_rows - 1).to_pylist()[0]
 
 

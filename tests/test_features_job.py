@@ -16,7 +16,7 @@ from bellwether.errors import DataError, NotInLake
 from data import features_job
 from data.features import feature_set
 from data.features.market import component_features, features_kind
-from data.features.tables import component_bars, universe_context
+from data.features.tables import component_slices, universe_context
 from data.features_job import build_features
 from data.lake import Lake
 from data.records import BARS, TIME
@@ -81,13 +81,13 @@ def test_components_without_bars_are_named(lake: Lake) -> None:
 @pytest.mark.ray
 def test_features_in_the_lake_are_the_one_function_symbol_by_symbol(lake: Lake, ray_cluster: None) -> None:
     seen: dict[str, int] = {}
-    report = build_features(RECIPE, lake, progress=seen.__setitem__)
+    report = build_features(RECIPE, lake, progress=lambda partition, rows, todo: seen.update({partition: rows}))
     kind, fs = features_kind(RECIPE), feature_set("hourly")
     assert (report.kind, set(report.computed), report.skipped) == (kind, set(SIZES), ())
     assert report.rows == sum(SIZES.values())
     assert seen == SIZES
     assert set(lake.partitions(kind)) == set(SIZES)
-    context = universe_context(RECIPE, lake, component_bars(RECIPE, lake))
+    context = universe_context(RECIPE, lake, component_slices(RECIPE, lake))
     for symbol in SIZES:
         source, table = lake.read("bars/1h", symbol), lake.read(kind, symbol)
         assert table.column_names == ["ts_event", *fs.outputs]

@@ -18,6 +18,7 @@ from data.features.market import features_kind, market_context, times
 from data.features.tables import feature_notes, feature_table
 from data.lake import Lake
 from data.panel import Panel, load_panel
+from data.slices import slices
 from data.sources.simulator import SimulatorOptions, simulate
 from data.weights.table import WeightTable
 
@@ -49,9 +50,9 @@ def fill(lake: Lake, recipe: Recipe, bars: dict[str, pa.Table], features_of: dic
     )
     closes = {symbol: (times(table), table["close"].to_numpy()) for symbol, table in made_of.items()}
     context = market_context(closes, weights, recipe.universe.symbols)
-    notes = feature_notes(recipe, lake, {s: lake.stage(recipe.kind, s, table) for s, table in made_of.items()})
+    notes = feature_notes(recipe, lake, slices(lake.stage(recipe.kind, s, table) for s, table in made_of.items()))
     staged = [
-        lake.stage(kind, symbol, feature_table(HOURLY, recipe, table, context), notes[symbol])
+        lake.stage(kind, symbol, feature_table(recipe, table, symbol=symbol, market=context), notes[symbol])
         for symbol, table in made_of.items()
     ]
     lake.commit(kind, staged)
@@ -140,7 +141,9 @@ def shock(table: pa.Table, cut: int, factor: float) -> pa.Table:
 
 
 def test_without_bars_it_says_to_ingest(lake: Lake) -> None:
-    with pytest.raises(NotInLake, match=r"bars/1h has no bars of SIM01, SIM02, SIM03: run `bellwether ingest index-h"):
+    with pytest.raises(
+        NotInLake, match=r"no bars of SIM01, SIM02, SIM03, components of sim10: run `bellwether ingest index-h"
+    ):
         load_panel(a_recipe(), lake)
 
 
@@ -156,7 +159,7 @@ def test_features_of_other_bars_are_refused(lake: Lake) -> None:
     recipe = a_recipe()
     bars = bars_of(recipe)
     newer = bars | {"SIM02": shock(bars["SIM02"], ROWS - 1, 1.01)}
-    with pytest.raises(DataError, match="those of SIM02 were made from other bars"):
+    with pytest.raises(DataError, match="those of SIM02 were made from other records"):
         load_panel(recipe, fill(lake, recipe, newer, features_of=bars))
 
 
@@ -165,7 +168,7 @@ def test_features_with_another_basket_are_refused(lake: Lake) -> None:
     fill(lake, recipe, bars_of(recipe))
     weights = lake.stage("weights/sim10", "weights", pa.table({"symbol": ["SIM01"]}))
     lake.commit("weights/sim10", [weights])
-    with pytest.raises(DataError, match="those of SIM01, SIM02, SIM03 were made with another basket"):
+    with pytest.raises(DataError, match="those of SIM01, SIM02, SIM03 were made with another session, or"):
         load_panel(recipe, lake)
 
 
@@ -182,7 +185,7 @@ def test_features_of_another_definition_are_refused(lake: Lake, monkeypatch: pyt
 def test_a_history_that_is_all_warm_up_is_refused_with_its_length(lake: Lake, rows: int) -> None:
     recipe = a_recipe()
     bars = {symbol: table.slice(0, rows) for symbol, table in bars_of(recipe).items()}
-    with pytest.raises(DataError, match=f"needs more than {WARM + 1} bars a symbol, and the longest has {rows}"):
+    with pytest.raises(DataError, match=f"more than {WARM + 1} bars a symbol, and the longest history has {rows}"):
         load_panel(recipe, fill(lake, recipe, bars))
 
 

@@ -13,9 +13,8 @@ from optuna.samplers import RandomSampler
 from bellwether.config import Recipe
 from bellwether.config.recipe import RECIPES
 from bellwether.models import family, family_names
-from data.features import features_of
 from data.features.market import features_kind
-from data.features.tables import component_bars, feature_notes, feature_table, universe_context
+from data.features.tables import component_slices, feature_notes, feature_table, universe_context
 from data.ingest import ingest
 from data.lake import Lake
 from data.panel import Panel, load_panel
@@ -39,14 +38,12 @@ def market(name: str, directory: str) -> tuple[Recipe, Panel]:
     recipe = Recipe.model_validate(plain | {"families": FAMILIES, "validation": {"folds": 3}})
     lake = Lake(directory)
     ingest(recipe, lake, RECIPES)
-    fs, bars = features_of(recipe.features), component_bars(recipe, lake)
+    bars = component_slices(recipe, lake)
     context = universe_context(recipe, lake, bars)
     notes = feature_notes(recipe, lake, bars)
-    staged = [
-        lake.stage(features_kind(recipe), s, feature_table(fs, recipe, lake.read_entry(entry), context), note=notes[s])
-        for s, entry in bars.items()
-    ]
-    lake.commit(features_kind(recipe), staged)
+    kind = features_kind(recipe)
+    tables = {s: feature_table(recipe, lake.read(recipe.kind, s), symbol=s, market=context) for s in bars}
+    lake.commit(kind, [lake.stage(kind, s, table, notes[s]) for s, table in tables.items()])
     return recipe, load_panel(recipe, lake)
 
 

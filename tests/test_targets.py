@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,11 +15,20 @@ from hypothesis.extra.numpy import arrays
 
 from bellwether.actions import ACTIONS, SCORES
 from bellwether.config.recipe import Session, Target
-from bellwether.errors import DataError, UnknownName
+from bellwether.errors import ConfigError, DataError, UnknownName
 from bellwether.models.base import Task
+from data.options import checked
+from data.records import RECORDS, TIME
 from data.targets import TARGETS, target_kind
 from data.targets.action import ACTION_5
 from data.targets.base import NEVER, TargetKind
+from data.targets.direction import DIRECTION
+from data.targets.market_direction import MARKET_DIRECTION
+from data.targets.mid_price import MID_PRICE
+from data.targets.return_bucket import RETURN_BUCKET
+from data.targets.sell_rate import SELL_RATE, SELL_RATE_HIGH, SELL_RATE_IDENTITY
+from data.targets.series import columns, series
+from data.targets.triple_barrier import TRIPLE_BARRIER
 
 every_target = pytest.mark.parametrize("kind", [target_kind(name) for name in TARGETS], ids=lambda kind: kind.kind)
 HOUR = 3_600_000_000_000
@@ -38,61 +49,113 @@ def walk(rows: int, seed: int = 0) -> np.ndarray:
 # every target
 
 
+def of(kind: TargetKind, **given: Any) -> Target:
+    return Target(kind=kind.kind, **given)
+
+
 @every_target
 @pytest.mark.parametrize("horizon", [1, 3, 9, 500])
-def test_the_last_bars_have_no_outcome_and_are_never_known(kind: TargetKind, horizon: int) -> None:
-    ts, close = grid(10), walk(70)
-    outcome, t1 = kind.outcome(ts, close, SESSION, Target(kind=kind.kind, horizon=horizon))
-    assert outcome.shape == t1.shape == (70,)
-    known = max(70 - horizon, 0)
-    assert np.isfinite(outcome[:known]).all()
-    assert np.isnan(outcome[known:]).all()
-    assert (t1[:known] == ts[horizon : horizon + known]).all()
-    assert (t1[known:] == NEVER).all()
+def test_an_outcome_is_known_when_it_says_and_not_before(kind: TargetKind, horizon: int) -> None:
+    ts, value = grid(30), walk(210)
+    outcome, t1 = kind.outcome(ts, value, SESSION, of(kind, horizon=horizon))
+    assert outcome.shape == t1.shape == (210,)
+    assert np.isnan(outcome[t1 == NEVER]).all()
+    known = t1 != NEVER
+    assert (t1[known] == ts[known]).all() if kind.identity else (t1[known] > ts[known]).all()
+    assert known.any() == (kind.identity or horizon < 210 or kind.kind in ("market_direction", "triple_barrier"))
+    if not kind.identity:
+        assert t1[-1] == NEVER
 
 
 @every_target
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
-def test_an_outcome_does_not_know_bars_after_its_t1_nor_between(kind: TargetKind, data: st.DataObject) -> None:
-    ts, close, horizon = grid(6), walk(42, seed=3), data.draw(st.integers(1, 5))
+def test_an_outcome_does_not_know_what_comes_after_its_t1(kind: TargetKind, data: st.DataObject) -> None:
+    ts, value = grid(20), walk(140, seed=3)
     overnight = data.draw(st.sampled_from(["keep", "drop"]))
-    target = Target(kind=kind.kind, horizon=horizon, overnight=overnight)
-    row, shocked = data.draw(st.integers(0, 41 - horizon)), close.copy()
-    others = np.setdiff1d(np.arange(42), [row, row + horizon])
-    shocked[others] *= data.draw(arrays(float, len(others), elements=st.floats(0.2, 5.0)))
-    before, after = kind.outcome(ts, close, SESSION, target), kind.outcome(ts, shocked, SESSION, target)
+    target = of(kind, horizon=data.draw(st.integers(1, 5)), overnight=overnight)
+    before = kind.outcome(ts, value, SESSION, target)
+    row = data.draw(st.sampled_from(np.flatnonzero(before[1] != NEVER).tolist()))
+    after_t1, shocked = ts > before[1][row], value.copy()
+    shocked[after_t1] *= data.draw(arrays(float, int(after_t1.sum()), elements=st.floats(0.2, 5.0)))
+    after = kind.outcome(ts, shocked, SESSION, target)
     assert np.array_equal(before[0][row], after[0][row], equal_nan=True)
-    np.testing.assert_array_equal(before[1], after[1])
-    cut, _ = kind.outcome(ts[: row + horizon + 1], close[: row + horizon + 1], SESSION, target)
-    np.testing.assert_array_equal(cut[: row + 1], before[0][: row + 1])
+    assert before[1][row] == after[1][row]
+    if kind.kind != "market_direction":  # what moves within a span of time is not known before the span has passed
+        end = int((~after_t1).sum())
+        cut = kind.outcome(ts[:end], value[:end], SESSION, target)
+        assert np.array_equal(cut[0][row], before[0][row], equal_nan=True)
+        assert cut[1][row] == before[1][row]
 
 
 @every_target
 def test_classes_are_positions_in_order_and_edges_come_from_the_rows_given(kind: TargetKind) -> None:
-    outcome = np.diff(walk(600)) / walk(600)[:-1]
-    edges = kind.fit(outcome[:300], Target())
-    np.testing.assert_array_equal(edges, kind.fit(outcome[:300].copy(), Target()))
-    assert not np.array_equal(edges, kind.fit(outcome, Target()))
-    assert len(edges) == max(len(kind.classes) - 1, 0)
-    if kind.task is Task.CLASSIFY:
-        y = kind.encode(outcome, edges)
-        assert y.dtype == np.int64
-        assert set(y) == set(range(len(kind.classes)))
-        assert (np.diff(y[np.argsort(outcome)]) >= 0).all()
+    ts, value = grid(300), walk(2100)
+    outcome, _ = kind.outcome(ts, value, SESSION, target := of(kind, options=OPTIONS.get(kind.kind, {})))
+    outcome = outcome[np.isfinite(outcome)]
+    edges = kind.fit(outcome[:300], target)
+    np.testing.assert_array_equal(edges, kind.fit(outcome[:300].copy(), target))
+    if kind.kind in ("action_5", "return_bucket", "sell_rate_high"):
+        assert not np.array_equal(edges, kind.fit(outcome, target))
+    y = kind.encode(outcome, edges)
+    if kind.task is Task.REGRESS:
+        assert kind.classes == ()
+        np.testing.assert_array_equal(y, outcome)
+        return
+    assert len(edges) in (0, len(kind.classes) - 1)
+    assert y.dtype == np.int64
+    assert set(y) <= set(range(len(kind.classes)))
+    assert {0, len(kind.classes) - 1} <= set(y)
+    assert (np.diff(y[np.argsort(outcome)]) >= 0).all()
+    with pytest.raises(DataError, match="must be finite: row 0 has nan"):
+        kind.encode(np.array([np.nan]), edges)
+
+
+OPTIONS = {"return_bucket": {"edges": "quantiles"}, "market_direction": {"seconds": 5 * 3600}}
+"""Options with which a target has something to say about hourly rows."""
 
 
 @every_target
-def test_bars_that_are_no_history_are_refused(kind: TargetKind) -> None:
-    ts, close, target = grid(1), walk(7), Target(kind=kind.kind)
-    with pytest.raises(DataError, match="7 times and 6 closes"):
-        kind.outcome(ts, close[1:], SESSION, target)
-    with pytest.raises(DataError, match="must rise: row 1"):
-        kind.outcome(ts[::-1], close, SESSION, target)
-    for wrong in (0.0, -1.0, np.nan, np.inf):
-        close[3] = wrong
+def test_options_it_does_not_know_are_refused(kind: TargetKind) -> None:
+    with pytest.raises(ConfigError, match="colour: Extra inputs"):
+        checked(f"target {kind.kind!r}", kind.options, {"colour": "red"})
+
+
+@every_target
+def test_rows_that_are_no_history_are_refused(kind: TargetKind) -> None:
+    ts, value, target = grid(1), walk(7), of(kind)
+    with pytest.raises(DataError, match="7 times and 6 values"):
+        kind.outcome(ts, value[1:], SESSION, target)
+    with pytest.raises(DataError, match="must not fall: row 1"):
+        kind.outcome(ts[::-1], value, SESSION, target)
+    for wrong in (np.inf, 0.0, -1.0) if kind.reads == "price" else (np.inf,):
+        value[3] = wrong
         with pytest.raises(DataError, match=f"row 3 has {wrong}"):
-            kind.outcome(ts, close, SESSION, target)
+            kind.outcome(ts, value, SESSION, target)
+
+
+@every_target
+def test_a_row_without_a_value_has_no_outcome_and_costs_no_other_row_its_own(kind: TargetKind) -> None:
+    ts, value = grid(30), walk(210)
+    value[100] = np.nan
+    outcome, _ = kind.outcome(ts, value, SESSION, of(kind))
+    whole, _ = kind.outcome(ts, walk(210), SESSION, of(kind))
+    assert 1 <= (np.isfinite(whole) & ~np.isfinite(outcome)).sum() <= 2
+
+
+@every_target
+def test_it_reads_a_series_some_record_has(kind: TargetKind) -> None:
+    readable = [record for record in RECORDS if record != "deltas" and reads(record, kind)]
+    assert readable == (["bars", "ticks", "books"] if kind.reads == "price" else ["factors"])
+    with pytest.raises(ConfigError, match="the recipe's record is deltas"):
+        columns("deltas", kind)
+
+
+def reads(record: str, kind: TargetKind) -> bool:
+    try:
+        return bool(columns(record, kind))
+    except ConfigError:
+        return False
 
 
 def test_no_bars_have_no_outcomes() -> None:
@@ -101,7 +164,7 @@ def test_no_bars_have_no_outcomes() -> None:
 
 
 def test_an_unknown_target_lists_the_known() -> None:
-    with pytest.raises(UnknownName, match="no target 'action_7'; known: action_5"):
+    with pytest.raises(UnknownName, match="no target 'action_7'; known: action_5, direction"):
         target_kind("action_7")
 
 
@@ -205,3 +268,105 @@ def test_edges_that_are_not_four_that_rise_are_refused(edges: list[float]) -> No
 def test_an_unknown_outcome_is_not_quietly_a_class() -> None:
     with pytest.raises(DataError, match="row 1 has nan"):
         ACTION_5.encode(np.array([0.0, np.nan]), np.array([-0.02, -0.01, 0.01, 0.02]))
+
+
+# the others
+
+
+def classes(kind: TargetKind, value: list[float], **given: Any) -> list[str]:
+    """Class names of the rows that have an outcome."""
+    ts, target = np.arange(len(value)) * 10**9, of(kind, **given)
+    outcome, _ = kind.outcome(ts, np.array(value), SESSION, target)
+    known = outcome[np.isfinite(outcome)]
+    return [kind.classes[y] for y in kind.encode(known, kind.fit(known, target))]
+
+
+def test_direction_is_the_sign_of_the_move_and_no_move_is_flat() -> None:
+    assert classes(DIRECTION, [100, 101, 101, 99]) == ["up", "flat", "down"]
+    assert classes(DIRECTION, [100, 101, 101, 99, 101], horizon=2) == ["up", "down", "flat"]
+
+
+def test_buckets_have_the_edges_given_or_the_quintiles_of_training_rows() -> None:
+    moves = np.array([-0.02, -0.007, 0.0, 0.007, 0.02, -0.01])
+    value = 100 * np.cumprod([1.0, *(1 + moves)])
+    assert classes(RETURN_BUCKET, value.tolist())[:5] == list(RETURN_BUCKET.classes)
+    target = of(RETURN_BUCKET, options={"edges": "quantiles"})
+    returns = np.random.default_rng(0).normal(0, 1e-5, 10_000)  # where fixed edges would leave one class
+    y = RETURN_BUCKET.encode(returns, RETURN_BUCKET.fit(returns, target))
+    assert np.bincount(y).tolist() == [2_000] * 5
+    with pytest.raises(DataError, match="prices repeat too often"):
+        RETURN_BUCKET.fit(np.zeros(100), target)
+    with pytest.raises(ConfigError, match="edges must rise"):
+        RETURN_BUCKET.fit(returns, of(RETURN_BUCKET, options={"edges": (0.0, 0.0, 0.1, 0.2)}))
+
+
+def test_the_mid_price_is_a_level_some_rows_ahead() -> None:
+    for horizon in range(1, 13):
+        outcome, _ = MID_PRICE.outcome(np.arange(20), np.arange(1.0, 21.0), SESSION, of(MID_PRICE, horizon=horizon))
+        np.testing.assert_array_equal(outcome[:-horizon], np.arange(1.0 + horizon, 21.0))
+
+
+def test_the_sell_rate_is_the_next_intervals_and_the_identity_says_what_it_is() -> None:
+    ts, rate = np.arange(4), np.array([0.4, 0.6, 0.5, 0.7])
+    np.testing.assert_array_equal(SELL_RATE.outcome(ts, rate, SESSION, of(SELL_RATE))[0], [0.6, 0.5, 0.7, np.nan])
+    np.testing.assert_array_equal(SELL_RATE_IDENTITY.outcome(ts, rate, SESSION, of(SELL_RATE_IDENTITY))[0], rate)
+    assert [kind.kind for kind in map(target_kind, TARGETS) if kind.identity] == ["sell_rate_identity"]
+    assert SELL_RATE_HIGH.fit(np.array([0.6, 0.5, 0.7]), of(SELL_RATE_HIGH)).tolist() == [0.6]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    steps=st.lists(st.integers(0, 7), min_size=1, max_size=40),
+    seconds=st.integers(1, 9),
+    cost=st.sampled_from([0.0, 1.0, 50.0]),
+)
+def test_market_direction_reads_the_last_mid_within_the_span(steps: list[int], seconds: int, cost: float) -> None:
+    ts, mid = np.cumsum(steps) * 10**9, walk(len(steps))
+    target = of(MARKET_DIRECTION, options={"seconds": seconds, "cost_bp": cost})
+    outcome, t1 = MARKET_DIRECTION.outcome(ts, mid, SESSION, target)
+    for row, now in enumerate(ts):
+        until = now + seconds * 10**9
+        if until > ts[-1]:
+            assert np.isnan(outcome[row])
+            continue
+        last = max(k for k, at in enumerate(ts) if at <= until)
+        assert (outcome[row], t1[row]) == (mid[last] / mid[row] - 1.0, until)
+        move = MARKET_DIRECTION.encode(outcome[row : row + 1], MARKET_DIRECTION.fit(outcome, target))[0] - 1
+        assert move == int(outcome[row] > cost * 1e-4) - int(outcome[row] < -cost * 1e-4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), horizon=st.integers(1, 12), take=st.floats(0.3, 3), stop=st.floats(0.3, 3))
+def test_the_first_barrier_touched_decides(seed: int, horizon: int, take: float, stop: float) -> None:
+    ts, value, span = np.arange(80), walk(80, seed), 10
+    value[np.random.default_rng(seed).random(80) < 0.05] = np.nan
+    target = of(TRIPLE_BARRIER, horizon=horizon, options={"take": take, "stop": stop, "span": span})
+    outcome, t1 = TRIPLE_BARRIER.outcome(ts, value, SESSION, target)
+    returns = pd.Series(value).dropna().pct_change()
+    mean_square = (returns.dropna() ** 2).ewm(span=span, adjust=False).mean().reindex(range(80))
+    volatility = np.sqrt(mean_square.where(returns.reindex(range(80)).notna().cumsum() >= span))
+    for row in range(80):
+        assert (outcome[row], t1[row]) == pytest.approx(
+            slow_touch(value, volatility[row], row, horizon, take, stop), nan_ok=True
+        )
+
+
+def slow_touch(value: Any, width: float, row: int, horizon: int, take: float, stop: float) -> tuple[float, int]:
+    if np.isnan(width):
+        return np.nan, NEVER
+    for k in range(row + 1, min(row + horizon + 1, len(value))):
+        if value[k] >= value[row] * (1 + take * width):
+            return 1.0, k
+        if value[k] <= value[row] * (1 - stop * width):
+            return -1.0, k
+    return (0.0, row + horizon) if row + horizon < len(value) else (np.nan, NEVER)
+
+
+def test_a_price_is_a_close_a_trade_or_a_mid_and_a_rate_is_a_factor() -> None:
+    ts = pa.array([1, 2], pa.int64()).cast(TIME)
+    book = pa.table({"ts_event": ts, "bid_px_1": [99.0, None], "ask_px_1": [101.0, 102.0]})
+    np.testing.assert_array_equal(series("books", MID_PRICE, book)[1], [100.0, np.nan])
+    long = pa.table({"ts_event": ts, "factor": ["initiative_buy_rate", "initiative_sell_rate"], "value": [0.6, 0.4]})
+    assert [part.tolist() for part in series("factors", SELL_RATE, long)] == [[2], [0.4]]
+    for record, name in (("bars", "close"), ("ticks", "price")):
+        assert series(record, DIRECTION, pa.table({"ts_event": ts, name: [1.0, 2.0]}))[1].tolist() == [1.0, 2.0]

@@ -138,11 +138,14 @@ class MarketScan:
         returns what `InputContext.market` shows. It looks at each timestamp back only.
     definition : callable
         ``definition(n)`` of a universe of n components: a hash that changes with what ``scan`` computes.
+    index : bool
+        Whether it reads the index too.
     """
 
     columns: tuple[str, ...]
     scan: Callable[..., Any]
     definition: Callable[[int], str]
+    index: bool = False
 
 
 class NoOptions(Frozen):

@@ -3,67 +3,160 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bellwether.config.recipe import Recipe
-from bellwether.errors import NotInLake
-from data.features import features_of
-from data.features.base import FeatureSet
-from data.features.basket import basket
-from data.features.market import MarketContext, component_features, market_context, times
-from data.lake import Entry, Lake
+from bellwether.errors import ConfigError, NotInLake
+from data.arrow import pc
+from data.features import feature_kind, features_of
+from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
+from data.features.clock import session_clock
+from data.lake import Lake
+from data.records import record_kind
+from data.slices import Slice, read_slice, slices
 from data.weights.table import load_weights, weights_kind
 
+Slices = Mapping[str, tuple[Slice, ...]]
 
-def component_bars(recipe: Recipe, lake: Lake) -> dict[str, Entry]:
-    """The bars of each component, in the universe's order.
+
+def component_slices(recipe: Recipe, lake: Lake) -> dict[str, tuple[Slice, ...]]:
+    """The records of each component, in the universe's order.
 
     Raises
     ------
+    ConfigError
+        The feature set reads records of another kind than the recipe's.
     NotInLake
-        Components have no bars; they are named.
+        Components have no records; they are named.
     """
-    entries = lake.entries(recipe.kind)
-    if missing := [s for s in recipe.universe.symbols if s not in entries]:
+    reads = feature_kind(recipe.features.kind).record
+    if reads != recipe.record:
+        raise ConfigError(f"feature set {recipe.features.kind!r} reads {reads}; the recipe's record is {recipe.record}")
+    found = slices(lake.entries(recipe.kind).values())
+    if missing := [s for s in recipe.universe.symbols if s not in found]:
         raise NotInLake(
-            f"{recipe.kind} has no bars of {', '.join(missing)}, components of {recipe.universe.name}: "
+            f"{recipe.kind} has no {recipe.record} of {', '.join(missing)}, components of {recipe.universe.name}: "
             f"run `bellwether ingest {recipe.name}`, or take them out of the universe; "
-            f"it has {', '.join(sorted(entries)) or 'nothing yet'}"
+            f"it has {', '.join(sorted(found)) or 'nothing yet'}"
         )
-    return {s: entries[s] for s in recipe.universe.symbols}
+    return {s: found[s] for s in recipe.universe.symbols}
 
 
-def feature_notes(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry]) -> dict[str, dict[str, str]]:
-    """What the features of each symbol are a function of; equal notes mean equal features.
+def runs(recipe: Recipe, parts: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
+    """Cut a symbol's slices into runs that can be scanned apart, each from an empty state.
 
-    ``definition`` is the feature set's, ``source`` the digest of the symbol's bars, and ``context`` a digest of what
-    the basket is made of: its definition, the session, the weights and the bars of all components.
+    A set that starts anew with each session is cut between slices, but not within a session that goes on over
+    midnight UTC. Any other set is one run.
     """
-    made_of = (
-        basket(len(bars)).definition,
-        recipe.session.model_dump_json(),
-        lake.version(weights_kind(recipe.universe)),
-        [(s, entry.digest) for s, entry in bars.items()],
-    )
-    context = hashlib.sha256(repr(made_of).encode()).hexdigest()
-    definition = features_of(recipe.features).definition
-    return {s: {"definition": definition, "source": e.digest, "context": context} for s, e in bars.items()}
+    if not feature_kind(recipe.features.kind).by_session:
+        yield tuple(parts)
+        return
+    run: list[Slice] = []
+    for part in parts:
+        if run and not _same_session(recipe, run[-1].last, part.first):
+            yield tuple(run)
+            run = []
+        run.append(part)
+    if run:
+        yield tuple(run)
 
 
-def universe_context(recipe: Recipe, lake: Lake, bars: Mapping[str, Entry]) -> MarketContext:
-    """Scan the basket of a recipe's universe over ``bars`` of its components; holds 16 bytes a bar while it does."""
-    closes = {}
-    for symbol, entry in bars.items():
-        table = lake.read_entry(entry, ["ts_event", "close"])
-        closes[symbol] = (times(table), table.column("close").to_numpy())
-    return market_context(closes, load_weights(lake, recipe.universe), recipe.universe.symbols)
+def _same_session(recipe: Recipe, before: int, after: int) -> bool:
+    days = session_clock(np.array([before, after]), recipe.session)[:, 0]
+    return bool(days[0] == days[1])
 
 
-def feature_table(fs: FeatureSet, recipe: Recipe, bars: pa.Table, context: MarketContext) -> pa.Table:
-    """``ts_event`` and the outputs of ``fs`` for one symbol's bars: float64, a row a bar, NaN in the warm-up."""
-    features = np.ascontiguousarray(component_features(fs, bars, recipe.session, context).T)
-    columns = [bars.column("ts_event"), *(pa.chunked_array([pa.array(column)]) for column in features)]
-    return pa.table(columns, names=["ts_event", *fs.outputs])
+def feature_notes(recipe: Recipe, lake: Lake, records: Slices) -> dict[str, dict[str, str]]:
+    """What the features of each slice are a function of, by partition; equal notes mean equal features.
+
+    ``definition`` is the feature set's, ``source`` a digest of the slice's records and of those of its run before,
+    and ``context`` a digest of the session and of what the market is made of: its definition, the weights and the
+    records of all components.
+    """
+    kind, definition = feature_kind(recipe.features.kind), features_of(recipe.features).definition
+    made_of: tuple[object, ...] = (recipe.session.model_dump_json(),)
+    if kind.market:
+        everyone = [(s, [part.digest for part in parts]) for s, parts in records.items()]
+        weights = lake.version(weights_kind(recipe.universe)) if recipe.universe.weights else ""
+        index = [part.digest for part in _index(recipe, lake)] if kind.market.index else []
+        made_of = (*made_of, kind.market.definition(len(records)), weights, everyone, index)
+    context = _hash(made_of)
+    notes = {}
+    for parts in records.values():
+        for run in runs(recipe, parts):
+            for k, part in enumerate(run):
+                source = part.digest if k == 0 else _hash([earlier.digest for earlier in run[: k + 1]])
+                notes[part.partition] = {"definition": definition, "source": source, "context": context}
+    return notes
+
+
+def universe_context(recipe: Recipe, lake: Lake, records: Slices) -> Any:
+    """Return what the set's market scan makes of ``records`` of the components and of the index; None if it has none.
+
+    Holds the columns it reads of the whole universe while it does.
+    """
+    market = feature_kind(recipe.features.kind).market
+    if market is None:
+        return None
+    index = _index(recipe, lake) if market.index else ()
+    everyone = {**records, **({recipe.universe.index: index} if index else {})}
+    order = record_kind(recipe.record).order
+    series = {}
+    for symbol, parts in everyone.items():
+        tables = [read_slice(lake, part, order, ["ts_event", *market.columns]) for part in parts]
+        series[symbol] = _series(pa.concat_tables(tables), market.columns)
+    weights = load_weights(lake, recipe.universe) if recipe.universe.weights else None
+    return market.scan(series, weights, recipe.universe)
+
+
+def _index(recipe: Recipe, lake: Lake) -> tuple[Slice, ...]:
+    """The index's own records, where the lake has them: bars of its components may be all there is."""
+    return slices(lake.of(recipe.kind, recipe.universe.index)).get(recipe.universe.index, ())
+
+
+def _series(table: pa.Table, columns: Sequence[str]) -> tuple[Ints, Floats]:
+    ts: Ints = table["ts_event"].cast(pa.int64()).to_numpy()
+    values = [pc.fill_null(table[name], np.nan).to_numpy() for name in columns]
+    return ts, np.column_stack(values)
+
+
+def feature_table(
+    recipe: Recipe, records: pa.Table, *, symbol: str, market: Any, state: NDArray[np.void] | None = None
+) -> pa.Table:
+    """``ts_event`` and the outputs of the recipe's set for records of one symbol: float64, NaN in the warm-up.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Names the set, its options and the session.
+    records : pyarrow.Table
+        Of the recipe's record kind, in the lake's order.
+    symbol : str
+        Whose they are.
+    market : object
+        What `universe_context` returned.
+    state : structured array, optional
+        Where the scan before ended; advanced in place. A fresh one if left out.
+    """
+    kind, fs = feature_kind(recipe.features.kind), features_of(recipe.features)
+    context = InputContext(symbol=symbol, session=recipe.session, market=market)
+    return scanned(kind, fs, records, context, fs.start() if state is None else state)
+
+
+def scanned(
+    kind: FeatureKind, fs: FeatureSet, records: pa.Table, context: InputContext, state: NDArray[np.void]
+) -> pa.Table:
+    """Scan records of one symbol from ``state``, which is advanced in place."""
+    ts, x = kind.inputs(fs, records, context)
+    features = np.ascontiguousarray(fs.scan(x, state).T)
+    stamps = pa.array(ts, pa.int64()).cast(pa.timestamp("ns", tz="UTC"))
+    return pa.table([stamps, *(pa.array(column) for column in features)], names=["ts_event", *fs.outputs])
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -7,6 +7,15 @@ from data.targets.base import TargetKind
 
 TARGETS: Places = {
     "action_5": ("data.targets.action", "ACTION_5"),
+    "direction": ("data.targets.direction", "DIRECTION"),
+    "future_return": ("data.targets.future_return", "FUTURE_RETURN"),
+    "market_direction": ("data.targets.market_direction", "MARKET_DIRECTION"),
+    "mid_price": ("data.targets.mid_price", "MID_PRICE"),
+    "return_bucket": ("data.targets.return_bucket", "RETURN_BUCKET"),
+    "sell_rate": ("data.targets.sell_rate", "SELL_RATE"),
+    "sell_rate_high": ("data.targets.sell_rate", "SELL_RATE_HIGH"),
+    "sell_rate_identity": ("data.targets.sell_rate", "SELL_RATE_IDENTITY"),
+    "triple_barrier": ("data.targets.triple_barrier", "TRIPLE_BARRIER"),
 }
 """Where each target is: module and name in it, imported when first asked for."""
 

@@ -5,40 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from bellwether.actions import ACTIONS
-from bellwether.config.recipe import Session, Target
+from bellwether.config.recipe import Target
 from bellwether.errors import DataError
 from bellwether.models.base import Task
-from data.features.clock import session_clock
-from data.targets.base import NEVER, Floats, Ints, TargetKind
+from data.targets.ahead import check_finite, return_ahead
+from data.targets.base import Floats, Ints, TargetKind
 
 QUANTILES = (0.4, 0.8)
 """Of absolute returns: below the first is a hold, from the second on a strong move."""
-
-
-def action_outcome(ts: Ints, close: Floats, session: Session, target: Target) -> tuple[Floats, Ints]:
-    """Simple return C[t+h]/C[t] - 1 of each bar of one symbol, and the time of bar t+h.
-
-    Looks ahead ``target.horizon`` bars and no further. The last h bars have NaN and `NEVER`. With
-    ``overnight="drop"``, so has NaN (and its true t1) each bar whose bar t+h lies on another local date.
-
-    Raises
-    ------
-    DataError
-        Lengths differ, times do not rise, or a close is not a positive number.
-
-    >>> value, t1 = action_outcome(np.array([1, 2, 3]), np.array([4.0, 5.0, 4.0]), Session(), Target())
-    >>> value.tolist(), t1[:2].tolist()
-    ([0.25, -0.19999999999999996, nan], [2, 3])
-    """
-    _check(ts, close)
-    h = target.horizon
-    value, t1 = np.full(len(ts), np.nan), np.full(len(ts), NEVER)
-    value[:-h] = close[h:] / close[:-h] - 1.0
-    t1[:-h] = ts[h:]
-    if target.overnight == "drop":
-        day = session_clock(ts, session)[:, 0]
-        value[:-h][day[h:] != day[:-h]] = np.nan
-    return value, t1
 
 
 def action_edges(outcome: Floats, target: Target) -> Floats:
@@ -54,7 +28,7 @@ def action_edges(outcome: Floats, target: Target) -> Floats:
     >>> action_edges(np.array([-0.04, 0.01, -0.02, 0.03, 0.05, 0.0]), Target()).round(4).tolist()
     [-0.04, -0.02, 0.02, 0.04]
     """
-    _check_finite(outcome)
+    check_finite(outcome)
     if not len(outcome):
         raise DataError("no training returns to fit class edges to")
     t1, t2 = (float(q) for q in np.quantile(np.abs(outcome), QUANTILES))
@@ -80,7 +54,7 @@ def action_classes(outcome: Floats, edges: Floats) -> Ints:
     >>> action_classes(np.array([-0.02, -0.01, 0.0, 0.01, 0.02]), np.array([-0.02, -0.01, 0.01, 0.02])).tolist()
     [0, 1, 2, 3, 4]
     """
-    _check_finite(outcome)
+    check_finite(outcome)
     if len(edges) != 4 or not (np.diff(edges) > 0.0).all():
         raise DataError(f"five actions need four edges that rise; got {np.asarray(edges).tolist()}")
     down = np.digitize(outcome, edges[:2], right=True)
@@ -88,26 +62,11 @@ def action_classes(outcome: Floats, edges: Floats) -> Ints:
     return (down + up).astype(np.int64)
 
 
-def _check(ts: Ints, close: Floats) -> None:
-    if len(ts) != len(close):
-        raise DataError(f"{len(ts)} times and {len(close)} closes: give one close for each time")
-    if (falls := np.flatnonzero(np.diff(ts) <= 0)).size:
-        row = int(falls[0]) + 1
-        raise DataError(f"times of bars must rise: row {row} has {ts[row]} after {ts[row - 1]}; sort and deduplicate")
-    if (bad := np.flatnonzero(~(np.isfinite(close) & (close > 0.0)))).size:
-        raise DataError(f"closes must be positive numbers: row {bad[0]} has {close[bad[0]]}")
-
-
-def _check_finite(outcome: Floats) -> None:
-    if (bad := np.flatnonzero(~np.isfinite(outcome))).size:
-        raise DataError(f"returns must be finite: row {bad[0]} has {outcome[bad[0]]}; leave out rows without outcome")
-
-
 ACTION_5 = TargetKind(
     kind="action_5",
     task=Task.CLASSIFY,
     classes=ACTIONS,
-    outcome=action_outcome,
+    outcome=return_ahead,
     fit=action_edges,
     encode=action_classes,
 )

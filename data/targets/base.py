@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class TargetKind:
         The series ``value`` is: ``price`` (close of a bar, price of a trade, mid of a book), or a factor's name.
     options : type
         What a recipe may say in ``target.options``; all have defaults.
+    identity : bool
+        The outcome is known when the row is: it is offered to be measured against, and predicts nothing.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class TargetKind:
     classes: tuple[str, ...]
     outcome: Callable[[Ints, Floats, Session, Target], tuple[Floats, Ints]]
     fit: Callable[[Floats, Target], Floats]
-    encode: Callable[[Floats, Floats], Ints]
+    encode: Callable[[Floats, Floats], NDArray[Any]]
     reads: str = "price"
     options: type[Frozen] = NoOptions
+    identity: bool = False

@@ -1,0 +1,81 @@
+"""What targets share: rows ahead, nights in between, and the checks of their input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bellwether.config.recipe import Session, Target
+from bellwether.errors import DataError
+from data.features.clock import session_clock
+from data.targets.base import NEVER, Floats, Ints
+
+
+def check_series(ts: Ints, value: Floats, *, positive: bool = True) -> None:
+    """Raise `DataError` unless there is one value a time, times never fall, and values are what a target can use.
+
+    NaN is let through: a book without a best quote has no mid, and its row no outcome.
+    """
+    if len(ts) != len(value):
+        raise DataError(f"{len(ts)} times and {len(value)} values: give one value for each time")
+    if (falls := np.flatnonzero(np.diff(ts) < 0)).size:
+        row = int(falls[0]) + 1
+        raise DataError(f"times must not fall: row {row} has {ts[row]} after {ts[row - 1]}; sort the records")
+    bad = np.isinf(value) | (value <= 0.0) if positive else np.isinf(value)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(f"values must be {'positive' if positive else 'finite'} numbers: row {row} has {value[row]}")
+
+
+def check_finite(outcome: Floats) -> None:
+    """Raise `DataError` if an outcome is not a number: rows without one have no class."""
+    if (bad := np.flatnonzero(~np.isfinite(outcome))).size:
+        raise DataError(f"outcomes must be finite: row {bad[0]} has {outcome[bad[0]]}; leave out rows without outcome")
+
+
+def value_ahead(ts: Ints, value: Floats, horizon: int) -> tuple[Floats, Ints]:
+    """Value ``horizon`` rows later and its time; NaN and `NEVER` in the last rows.
+
+    >>> value_ahead(np.array([1, 2, 3]), np.array([4.0, 5.0, 6.0]), 2)[0].tolist()
+    [6.0, nan, nan]
+    """
+    later, t1 = np.full(len(ts), np.nan), np.full(len(ts), NEVER)
+    later[:-horizon] = value[horizon:]
+    t1[:-horizon] = ts[horizon:]
+    return later, t1
+
+
+def return_ahead(ts: Ints, value: Floats, session: Session, target: Target) -> tuple[Floats, Ints]:
+    """Simple return V[t+h]/V[t] - 1 of each row of one symbol, and the time of row t+h.
+
+    Looks ahead ``target.horizon`` rows and no further. The last h rows have NaN and `NEVER`. With
+    ``overnight="drop"``, so has NaN (and its true t1) each row whose row t+h lies on another local date.
+
+    >>> value, t1 = return_ahead(np.array([1, 2, 3]), np.array([4.0, 5.0, 4.0]), Session(), Target())
+    >>> value.tolist(), t1[:2].tolist()
+    ([0.25, -0.19999999999999996, nan], [2, 3])
+    """
+    check_series(ts, value)
+    later, t1 = value_ahead(ts, value, target.horizon)
+    return without_nights(later / value - 1.0, ts, t1, session, target), t1
+
+
+def without_nights(outcome: Floats, ts: Ints, t1: Ints, session: Session, target: Target) -> Floats:
+    """Leave out rows whose outcome lies on another local date, where the target says ``overnight: drop``."""
+    if target.overnight == "keep" or not len(ts):
+        return outcome
+    known = t1 != NEVER
+    day = session_clock(ts, session)[:, 0]
+    other = np.zeros(len(ts), bool)
+    other[known] = session_clock(t1[known], session)[:, 0] != day[known]
+    return np.where(other, np.nan, outcome)
+
+
+def no_edges(outcome: Floats, target: Target) -> Floats:
+    """Edges of a target that has none to fit."""
+    return np.empty(0)
+
+
+def as_it_is(outcome: Floats, edges: Floats) -> Floats:
+    """What a regression predicts: the outcome itself."""
+    check_finite(outcome)
+    return outcome
