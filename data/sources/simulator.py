@@ -22,9 +22,13 @@ from pydantic import Field
 
 from bellwether.config.recipe import Frozen, Session
 from data.arrow import Column
-from data.records import BARS, TIME
+from data.records import BARS, TIME, record_kind
+from data.records.factors import RATES
 from data.sources.base import RAW, Source, SourceContext
 from data.sources.dynamics import CORRELATION, Floats, Moves, evolve, gain, paths, shocks
+from data.sources.flow import DEPTH
+from data.sources.flow_tables import FLOW_TABLES, TICK, FlowSession, flow_session
+from data.sources.rates import rates
 from data.weights.base import WEIGHTS
 
 Ints = NDArray[np.int64]
@@ -66,9 +70,14 @@ class SimulatorOptions(Frozen):
     strength : float
         R² of the conditional mean: the share of the variance of the components' next log return, pooled, that is
         known beforehand. See `data.sources.dynamics.gain`.
+        Of ticks, books and deltas, the share of the variance of the direction of mid moves (`data.sources.flow`); of
+        factors, that of the next interval's log odds (`data.sources.rates`).
     stylised : bool
         Volatility clusters, smiles over the session and differs between components; nights are rougher than hours;
-        volume follows volatility. Without it, volatility is one constant and volume is noise.
+        volume follows volatility. Without it, volatility is one constant and volume is noise. Of ticks, books and
+        deltas: activity comes in spells and at both ends of the day, and trades of a side come in runs.
+    events : int
+        Changes of the book a session and symbol. Bars and factors have none.
     """
 
     seed: int = Field(default=7, ge=0)
@@ -76,6 +85,7 @@ class SimulatorOptions(Frozen):
     end: date = date(2025, 6, 30)
     strength: float = Field(default=0.15, ge=0.0, le=0.9)
     stylised: bool = True
+    events: int = Field(default=2_000, ge=2, le=10_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +144,45 @@ def published_weights(options: SimulatorOptions) -> pa.Table:
 
 
 def read(options: SimulatorOptions, context: SourceContext) -> Iterator[pa.Table]:
-    """Yield the bars as raw tables, one a symbol."""
+    """Yield raw tables: bars and factors one a symbol, events one a symbol and session.
+
+    Bars, factors and events are three markets of the same symbols: the bars are not those of the events' trades.
+    """
+    if context.record == "bars":
+        yield from _raw_bars(options, context)
+    elif context.record == "factors":
+        yield from _raw_factors(options, context)
+    else:
+        yield from map(FLOW_TABLES[context.record], flow_sessions(options, context.session))
+
+
+def flow_sessions(options: SimulatorOptions, session: Session) -> Iterator[FlowSession]:
+    """Simulate the order flow, symbol by symbol and session by session; prices go on from one to the next."""
+    g = float(np.sqrt(options.strength))
+    for symbol in SYMBOLS:
+        rng = _rng(options, f"flow {symbol}")
+        start = int(np.exp(rng.uniform(np.log(30.0), np.log(400.0))) / TICK)
+        for day in _days(options):
+            made = flow_session(
+                rng, symbol, day, session, start=start, events=options.events, g=g, stylised=options.stylised
+            )
+            start = max(int(made.flow.bid[-1]), 2 * DEPTH)
+            yield made
+
+
+def _raw_factors(options: SimulatorOptions, context: SourceContext) -> Iterator[pa.Table]:
+    closes, _ = _grid(options, context.session, context.interval_ns)
+    ts = np.repeat(closes.ravel(), len(RATES))
+    raw = record_kind("factors").raw
+    for k, symbol in enumerate(SYMBOLS):
+        value = rates(_rng(options, f"rates {symbol}"), closes.size, float(np.sqrt(options.strength))).ravel()
+        n = len(value)
+        columns: list[Column] = [pa.repeat(symbol, n), _time(ts), pa.array(RATES * closes.size), pa.array(value)]
+        origin: list[Column] = [pa.repeat("simulator", n), pa.array(np.arange(k * n + 1, (k + 1) * n + 1))]
+        yield pa.table([*columns, *origin], schema=raw)
+
+
+def _raw_bars(options: SimulatorOptions, context: SourceContext) -> Iterator[pa.Table]:
     bars = simulate(options, context.session, context.interval_ns).bars
     each = bars.num_rows // (len(SYMBOLS) + 1)
     for first in range(0, bars.num_rows, each):
@@ -245,8 +293,14 @@ def _time(ns: Ints) -> Column:
 
 
 def identity(options: SimulatorOptions) -> str:
-    """Hash of the options: bars of two markets have names in common, and nothing else."""
+    """Hash of the options: records of two markets have names in common, and nothing else."""
     return hashlib.sha256(options.model_dump_json().encode()).hexdigest()
 
 
-SIMULATOR = Source(kind="simulator", options=SimulatorOptions, read=read, identity=identity)
+SIMULATOR = Source(
+    kind="simulator",
+    options=SimulatorOptions,
+    read=read,
+    identity=identity,
+    records=("bars", "ticks", "books", "deltas", "factors"),
+)
