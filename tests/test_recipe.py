@@ -76,3 +76,35 @@ def test_a_file_that_is_no_yaml_is_said_so(tmp_path):
 @pytest.mark.parametrize(("interval", "minutes"), [("1h", 60), ("5min", 5), ("1d", 1440)])
 def test_interval_in_nanoseconds(write, interval, minutes):
     assert load_recipe(write(interval=interval)).interval_ns == minutes * 60 * 1_000_000_000
+
+
+def test_bars_are_hourly_unless_said_otherwise_and_events_have_no_interval(write):
+    assert load_recipe(write()).kind == "bars/1h"
+    ticks = load_recipe("ticks")
+    assert (ticks.kind, ticks.interval_ns) == ("ticks", 0)
+    assert load_recipe("price-forecast").kind == "books/5min"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"record": "factors", "interval": None}, "interval: factors have one; say it"),
+        ({"record": "ticks"}, "interval: ticks are events and have none; leave it out"),
+        ({"record": "quotes"}, "record: Input should be 'bars', 'ticks', 'books', 'deltas' or 'factors'"),
+        ({"features": {"kind": "hourly", "option": {}}}, r"features\.option: Extra inputs"),
+        ({"universe": {"name": "u", "symbols": ["A"]}}, "index_signal needs universe.index and universe.weights"),
+    ],
+)
+def test_records_are_named_with_what_belongs_to_them(write, change, message):
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(write(**change))
+
+
+def test_a_feature_set_may_be_named_alone_or_with_options(write):
+    assert load_recipe(write(features="hourly")).features == load_recipe(write(features={"kind": "hourly"})).features
+    assert load_recipe("ticks").features.options == {"lookbacks": [5, 10, 20, 50]}
+
+
+def test_a_recipe_that_serves_nothing_needs_no_index(write):
+    universe = {"name": "u", "symbols": ["A"]}
+    assert load_recipe(write(universe=universe, serving={"app": None})).universe.weights is None
