@@ -89,8 +89,9 @@ def feature_notes(recipe: Recipe, lake: Lake, records: Slices) -> dict[str, dict
     notes = {}
     for parts in records.values():
         for run in runs(recipe, parts):
-            for k, part in enumerate(run):
-                source = part.digest if k == 0 else _hash([earlier.digest for earlier in run[: k + 1]])
+            source = ""
+            for part in run:
+                source = _hash((source, part.digest)) if source else part.digest
                 notes[part.partition] = {"definition": definition, "source": source, "context": context}
     return notes
 

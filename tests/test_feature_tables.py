@@ -1,0 +1,214 @@
+"""Features of records kept by date: what is scanned together, what a table is a function of, and what is made again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.errors import ConfigError, NotInLake
+from data import features_job
+from data.features.base import FeatureKind, FeatureSet
+from data.features.clock import session_clock
+from data.features.market import features_kind
+from data.features.tables import component_slices, feature_notes, runs
+from data.lake import Lake
+from data.records import TICKS, TIME
+from data.slices import read_slice, slices
+
+SECOND, DAY = 10**9, 86_400 * 10**9
+DATES = ("2025-03-03", "2025-03-04", "2025-03-05")
+
+
+def running_sum(x: Any, who: Any, state: Any, out: Any) -> None:
+    """Sum of prices, from the start of the session where ``x`` has one."""
+    for i in range(len(x)):
+        s = state[who[i]]
+        if x[i, 1] != s["session"]:
+            s["sum"], s["session"] = 0.0, x[i, 1]
+        s["sum"] += x[i, 0]
+        out[i, 0] = s["sum"]
+
+
+def tick_inputs(fs: FeatureSet, records: pa.Table, context: Any) -> tuple[Any, Any]:
+    ts = records["ts_event"].cast(pa.int64()).to_numpy()
+    day = session_clock(ts, context.session)[:, 0] if fs.name == "sessions" else np.ones(len(ts))
+    return ts, np.column_stack([records["price"].to_numpy(), day])
+
+
+def kind_of(name: str) -> FeatureKind:
+    fs = FeatureSet(
+        name=name,
+        inputs=("price", "session"),
+        outputs=("sum",),
+        warmup=0,
+        state=np.dtype([("session", "f8"), ("sum", "f8")]),
+        kernel=running_sum,
+    )
+    by_session = name == "sessions"
+    return FeatureKind(kind=name, record="ticks", build=lambda _: fs, inputs=tick_inputs, by_session=by_session)
+
+
+@pytest.fixture(autouse=True)
+def sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two more entries of the table: a set that starts anew with each session, and one that never does."""
+    module = ModuleType("probe_sets")
+    module.sessions, module.forever = kind_of("sessions"), kind_of("forever")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "probe_sets", module)
+    table = {name: ("probe_sets", name) for name in ("sessions", "forever")}
+    monkeypatch.setattr("data.features.FEATURE_SETS", {**sys.modules["data.features"].FEATURE_SETS, **table})
+
+
+def recipe_of(features: str, record: str = "ticks", **session: Any) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "record": record,
+            "source": Part(kind="simulator"),
+            "universe": Universe(name="u", symbols=("A",)),
+            "features": features,
+            "session": Session(**session),
+            "families": ("majority",),
+            "serving": {"app": None},
+        }
+    )
+
+
+def trades(first: int, prices: list[float], step: int = 60 * SECOND) -> pa.Table:
+    n = len(prices)
+    columns = {
+        "symbol": pa.array(["A"] * n),
+        "ts_event": pa.array(first + step * np.arange(n)).cast(TIME),
+        "seq": pa.array(range(n), pa.int64()),
+        "price": pa.array(prices, pa.float64()),
+        "volume": pa.array([1.0] * n),
+        "side": pa.array([0] * n, pa.int8()),
+    }
+    return pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in TICKS], schema=TICKS)
+
+
+def put(lake: Lake, tables: dict[str, pa.Table]) -> None:
+    lake.commit("ticks", [lake.stage("ticks", "A", table, date=date) for date, table in tables.items()])
+
+
+def at(date: str, clock: str = "15:00") -> int:
+    return int(np.datetime64(f"{date}T{clock}", "ns").astype(np.int64))
+
+
+@pytest.fixture
+def lake(tmp_path: Any) -> Lake:
+    made = Lake(str(tmp_path))
+    put(made, {date: trades(at(date), [1.0, 2.0, 3.0]) for date in DATES})
+    return made
+
+
+def partitions(recipe: Recipe, lake: Lake) -> list[list[str]]:
+    return [[part.date for part in run] for run in runs(recipe, component_slices(recipe, lake)["A"])]
+
+
+def test_a_set_that_starts_anew_with_each_session_is_cut_between_them(lake: Lake) -> None:
+    assert partitions(recipe_of("sessions"), lake) == [[date] for date in DATES]
+    assert partitions(recipe_of("forever"), lake) == [list(DATES)]
+
+
+def test_a_session_that_goes_on_over_midnight_utc_is_not_cut(tmp_path: Any) -> None:
+    lake = Lake(str(tmp_path))
+    evening, morning = (
+        trades(at(date, clock), [1.0, 2.0]) for date, clock in zip(DATES, ("23:58", "00:00"), strict=False)
+    )
+    put(lake, {DATES[0]: evening, DATES[1]: morning, DATES[2]: trades(at(DATES[2], "23:58"), [1.0])})
+    sydney = recipe_of("sessions", timezone="Australia/Sydney", opens="10:00", closes="16:00")
+    assert partitions(sydney, lake) == [list(DATES[:2]), [DATES[2]]]
+
+
+def changed(recipe: Recipe, lake: Lake, date: str) -> set[str]:
+    """Dates whose features are a function of the records of ``date``."""
+    before = feature_notes(recipe, lake, component_slices(recipe, lake))
+    put(lake, {date: trades(at(date), [5.0])})
+    after = feature_notes(recipe, lake, component_slices(recipe, lake))
+    return {partition.removeprefix("A/") for partition in after if after[partition] != before[partition]}
+
+
+@pytest.mark.parametrize("date", DATES)
+def test_a_change_costs_its_session_or_all_that_remembers_it(lake: Lake, date: str) -> None:
+    assert changed(recipe_of("sessions"), lake, date) == {date}
+    assert changed(recipe_of("forever"), lake, date) == {later for later in DATES if later >= date}
+
+
+def stage(recipe: Recipe, lake: Lake, done: dict[str, Any] | None = None) -> dict[str, list[float]]:
+    """What the tasks of the job stage, by date, without a cluster."""
+    records = component_slices(recipe, lake)
+    notes = feature_notes(recipe, lake, records)
+    items = [item.wire() for item in features_job._items(recipe, records["A"], notes, done or {})]
+    staged = [e for item in items for e in features_job._stage_run(json.loads(json.dumps(item)), recipe, lake, None)]
+    return {entry.date: lake.read_entry(entry)["sum"].to_pylist() for entry in staged}
+
+
+def test_a_task_hands_its_state_from_one_date_to_the_next(lake: Lake) -> None:
+    assert stage(recipe_of("sessions"), lake) == dict.fromkeys(DATES, [1.0, 3.0, 6.0])
+    assert list(stage(recipe_of("forever"), lake).values()) == [[1, 3, 6], [7, 9, 12], [13, 15, 18]]
+
+
+def test_what_is_there_is_scanned_for_its_state_and_not_written_again(lake: Lake) -> None:
+    there = {f"A/{DATES[0]}": None, f"A/{DATES[2]}": None}
+    assert stage(recipe_of("forever"), lake, there) == {DATES[1]: [7.0, 9.0, 12.0]}
+    assert stage(recipe_of("sessions"), lake, there) == {DATES[1]: [1.0, 3.0, 6.0]}
+    assert stage(recipe_of("forever"), lake, dict.fromkeys([f"A/{date}" for date in DATES])) == {}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(0, 30), max_size=5), name=st.sampled_from(["sessions", "forever"]))
+def test_however_history_is_cut_into_dates_the_features_are_the_same(tmp_path: Any, cuts: list[int], name: str) -> None:
+    history = trades(at(DATES[0]), np.arange(1.0, 31.0).tolist(), step=3_600 * SECOND)
+    bounds = sorted({0, 30, *cuts})
+    parts = {
+        f"2025-01-{k + 1:02d}": history.slice(a, b - a)
+        for k, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
+    }
+    whole, cut = Lake(str(tmp_path / "whole")), Lake(str(tmp_path / f"cut{bounds}"))
+    put(whole, {"2025-01-01": history})
+    put(cut, parts)
+    recipe = recipe_of(name)
+    assert sum(stage(recipe, cut).values(), []) == sum(stage(recipe, whole).values(), [])
+
+
+def test_parts_of_a_date_are_read_as_one_in_the_order_of_the_kind(tmp_path: Any) -> None:
+    lake = Lake(str(tmp_path))
+    entries = [
+        lake.stage("ticks", "A", trades(at(DATES[0], clock), [1.0]), date=DATES[0]) for clock in ("16:00", "15:00")
+    ]
+    (part,) = slices(entries)["A"]
+    assert (part.rows, part.first, part.last) == (2, at(DATES[0], "15:00"), at(DATES[0], "16:00"))
+    assert part.digest not in {entry.digest for entry in entries}
+    read = read_slice(lake, part, ("ts_event", "seq"), ["price", "ts_event"])
+    assert read.column_names == ["price", "ts_event"]
+    assert read["ts_event"].cast(pa.int64()).to_pylist() == [part.first, part.last]
+
+
+def test_a_set_that_reads_another_kind_of_record_is_refused(lake: Lake) -> None:
+    with pytest.raises(ConfigError, match="feature set 'hourly' reads bars; the recipe's record is ticks"):
+        component_slices(recipe_of("hourly"), lake)
+
+
+def test_symbols_without_records_are_named(tmp_path: Any) -> None:
+    with pytest.raises(NotInLake, match="ticks has no ticks of A"):
+        component_slices(recipe_of("sessions"), Lake(str(tmp_path)))
+
+
+def test_sets_with_options_and_records_of_other_kinds_have_places_of_their_own() -> None:
+    kinds = [features_kind(recipe_of("sessions"))]
+    plain = recipe_of("sessions").model_dump()
+    for options in ({"levels": 5}, {"levels": 3}):
+        kinds.append(
+            features_kind(Recipe.model_validate(plain | {"features": {"kind": "sessions", "options": options}}))
+        )
+    assert kinds[0] == "features/u/ticks/sessions"
+    assert len(set(kinds)) == 3
