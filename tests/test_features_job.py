@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,7 @@ from data.features import feature_set
 from data.features.market import component_features, features_kind
 from data.features.tables import component_slices, universe_context
 from data.features_job import build_features
-from data.lake import Lake
+from data.lake import Entry, Lake
 from data.records import BARS, TIME
 
 HOUR = 3_600_000_000_000
@@ -135,3 +138,39 @@ def test_a_failing_symbol_is_named_and_nothing_is_committed(lake: Lake, ray_clus
     with pytest.raises(DataError, match=r"nothing is committed: BBB: KeyError.*high"):
         build_features(RECIPE, lake)
     assert lake.entries(features_kind(RECIPE)) == {}
+
+
+class Fatal(Lake):
+    """A lake that ends the worker the first time it is to hold features of BBB, and notes what it was asked to hold."""
+
+    def __init__(self, uri: str, log: str) -> None:
+        super().__init__(uri)
+        self.log = Path(log)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fatal, (self.uri, str(self.log))
+
+    def stage(self, kind: str, symbol: str, *rest: Any, **named: Any) -> Entry:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{symbol}\n")
+        if symbol == "BBB" and self.log.read_text(encoding="utf-8").split().count("BBB") == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().stage(kind, symbol, *rest, **named)
+
+
+@pytest.mark.ray
+@pytest.mark.chaos
+def test_a_lost_worker_costs_its_own_task_only(lake: Lake, ray_cluster: None, tmp_path: Path) -> None:
+    import ray
+
+    whole = build_features(RECIPE, lake)
+    expected = lake.entries(whole.kind)
+    lake.commit(whole.kind, [], replace=True)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        report = build_features(RECIPE, Fatal(lake.uri, str(tmp_path / "staged.log")))
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert set(report.computed) == set(SIZES)
+    assert lake.entries(whole.kind) == expected
+    assert sorted((tmp_path / "staged.log").read_text(encoding="utf-8").split()) == ["AAA", "BBB", "BBB", "CCC"]
