@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
+from bellwether.errors import ConfigError
 from pipelines import ingest, oracle, promote, signal, train
 from pipelines.console import say
 from pipelines.serve import deployed
@@ -12,9 +13,18 @@ from pipelines.workspace import Workspace
 
 
 def run(workspace: Workspace) -> None:
-    """Ingest, features, sweep, promotion, deployment, one query; then stop what was started."""
+    """Ingest, features, sweep, promotion, deployment, one query; then stop what was started.
+
+    Raises
+    ------
+    ConfigError
+        The recipe names no app to serve it: there is nothing to ask at the end.
+    """
     from cluster.local import local_ray
 
+    if workspace.recipe.serving.app is None:
+        name = workspace.recipe.name
+        raise ConfigError(f"{name} serves nothing, so it has no demo: run `bellwether train {name}`")
     ingest.run(workspace)
     with local_ray():
         train.prepare(workspace)

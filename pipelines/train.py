@@ -56,13 +56,13 @@ def run(workspace: Workspace, resume: str | None = None) -> int:
 
 
 def prepare(workspace: Workspace) -> None:
-    """Ingest if the lake has no bars of this recipe's source yet; make the features that are missing."""
+    """Ingest if the lake has no records of this recipe's source yet; make the features that are missing."""
     from data.ingest import SOURCE, source_identity
 
     recipe = workspace.recipe
-    entries, identity = workspace.lake.entries(recipe.kind), source_identity(recipe)
-    watched = (*recipe.universe.symbols, recipe.universe.index)
-    if {entries[s].note.get(SOURCE) if s in entries else None for s in watched} != {identity}:
+    noted = {entry.symbol: entry.note.get(SOURCE) for entry in workspace.lake.entries(recipe.kind).values()}
+    watched = [symbol for symbol in (*recipe.universe.symbols, recipe.universe.index) if symbol]
+    if {noted.get(symbol) for symbol in watched} != {source_identity(recipe)}:
         ingest.run(workspace)
     features.run(workspace)
 
@@ -111,8 +111,10 @@ def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) 
     from data.weights.table import load_weights
     from tune.champion import crown
 
-    weights = load_weights(workspace.lake, workspace.recipe.universe)
-    return crown(workspace.recipe, panel, trials, weights=weights, index=workspace.index_closes())
+    universe = workspace.recipe.universe
+    weights = load_weights(workspace.lake, universe) if universe.weights else None
+    index = workspace.index_closes() if universe.index else None
+    return crown(workspace.recipe, panel, trials, weights=weights, index=index)
 
 
 def _report(workspace: Workspace, champion: Champion, version: int) -> None:

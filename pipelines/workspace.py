@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe, Settings, load_recipe
 from bellwether.config.recipe import Part
-from bellwether.errors import UnknownName
+from bellwether.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     from bellwether.registry import Registry
@@ -54,8 +54,17 @@ class Workspace:
         return Registry(self.settings.tracking_uri, Ledger(self.settings.ledger))
 
     def index_closes(self) -> tuple[Ints, Floats]:
-        """Close times (UTC nanoseconds, rising) and closes of the universe's index."""
+        """Close times (UTC nanoseconds, rising) and closes of the universe's index.
+
+        Raises
+        ------
+        ConfigError
+            The universe has no index.
+        """
         from data.features.market import times
+
+        if not self.recipe.universe.index:
+            raise ConfigError(f"universe {self.recipe.universe.name} of {self.recipe.name} names no index to score")
 
         bars = self.lake.read(self.recipe.kind, self.recipe.universe.index, ["ts_event", "close"])
         return times(bars), bars.column("close").to_numpy()
