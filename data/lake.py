@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace as changed
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,10 +17,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bellwether.errors import ConfigError, DataError, NotInLake
-from data.manifest import Entry, decode, encode, partition_name, version
+from data.manifest import (
+    NEW,
+    Entry,
+    Parts,
+    append_to,
+    decode,
+    decode_parts,
+    decode_symbols,
+    encode,
+    flat,
+    partition_name,
+    version,
+)
 from data.storage import Storage
 
-__all__ = ["Entry", "Lake"]
+__all__ = ["Entry", "Lake", "Parts"]
 
 MANIFEST, LOCK = "manifest.json", ".lock"
 
@@ -28,12 +44,15 @@ class Lake:
     `commit` then lists it in the kind's manifest by replacing that one small file. A reader sees the manifest
     before or after, never between, and a process killed at any instant leaves the old state or the new one.
     Committers of one kind wait for each other on a local file system; on an object store, which has no lock, let
-    one process at a time commit a kind. Files no manifest names any more stay, for readers of an older manifest.
+    one process at a time commit, compact or vacuum a kind. Files no manifest names any more stay, for readers of an
+    older manifest, until `data.vacuum` takes those that have been out of use for long.
 
-    Because of those, read with DuckDB or any other tool the files the manifest names, not every file there is::
+    A partition is one file, or several: `append` stages a further part of it, so that a stream adds a batch without
+    writing the day again, and `data.compaction` makes one file of the parts. Read a partition by `read`, `parts` or
+    `of`, which have all of it; ``entries(kind)[partition]`` is its first part.
 
-        files = [f"{lake.uri}/{entry.path}" for entry in lake.entries("bars/1h").values()]
-        duckdb.read_parquet(files).aggregate("symbol, count(*)")
+    Because of files out of use, other tools read the files the manifest names, not every file there is:
+    `data.lake_sql` makes the views for DuckDB.
 
     A lake holds nothing but its address: it may be sent to another process.
 
@@ -64,23 +83,27 @@ class Lake:
         return f"Lake({self.uri!r})"
 
     @cached_property
-    def _storage(self) -> Storage:
+    def storage(self) -> Storage:
+        """Where its bytes are."""
         return Storage(self.uri)
 
     def stage(
         self, kind: str, symbol: str, table: pa.Table, note: Mapping[str, str] | None = None, *, date: str = ""
     ) -> Entry:
-        """Write a table where no reader looks yet, and return what `commit` needs to show it.
+        """Write a table where no reader looks yet, and return what `commit` needs to show it as the whole partition.
 
         The file is named by its content, so staging the same table again writes nothing. ``date``, an ISO date, is
         for kinds that keep a partition a symbol and UTC date.
+
+        Raises
+        ------
+        ConfigError
+            The kind, the symbol or the date cannot name a folder.
         """
         content = _parquet(table)
         digest = hashlib.sha256(content).hexdigest()
-        dated = f"/date={date}" if date else ""
-        path = f"{_folder(kind)}/symbol={quote(symbol, safe='')}{dated}/{digest}.parquet"
-        if not self._storage.exists(path):
-            self._storage.write(path, content)
+        path = f"{_folder(kind)}/{_partition_folder(symbol, date)}/{digest}.parquet"
+        self.storage.put(path, content)
         first, last = _span(table)
         return Entry(
             partition=partition_name(symbol, date),
@@ -93,6 +116,16 @@ class Lake:
             note=dict(note or {}),
         )
 
+    def append(
+        self, kind: str, symbol: str, table: pa.Table, note: Mapping[str, str] | None = None, *, date: str = ""
+    ) -> Entry:
+        """Do what `stage` does, for a table that `commit` is to add to its partition as a further part.
+
+        A part that the partition has already is not added again, so a commit may be repeated after a crash; once
+        parts are compacted they cannot be told any more, and a stream goes by the offset in the partition's note.
+        """
+        return changed(self.stage(kind, symbol, table, note, date=date), part=NEW)
+
     def commit(self, kind: str, entries: Iterable[Entry], *, replace: bool = False) -> str:
         """Show staged entries to readers, all at once.
 
@@ -101,7 +134,8 @@ class Lake:
         kind : str
             The kind they were staged under.
         entries : iterable of Entry
-            Each takes the place of the entry of its partition; other partitions stay as they are.
+            One from `stage` takes the place of all files of its partition, one from `append` comes after them;
+            other partitions stay as they are.
         replace : bool
             The kind holds only these entries afterwards.
 
@@ -115,51 +149,103 @@ class Lake:
         DataError
             An entry was staged under another kind, or its file is not there. Nothing is committed.
         """
-        new = {entry.partition: entry for entry in entries}
-        self._check_staged(kind, new)
-        manifest = self._manifest(kind)
-        with self._storage.lock(f"{_folder(kind)}/{LOCK}"):
-            content = self._storage.read(manifest)
-            before = decode(content)
-            after = new if replace else before | new
+        staged = list(entries)
+
+        def change(parts: Parts) -> None:
+            if replace:
+                parts.clear()
+            append_to(parts, staged)
+
+        return self.update(kind, change)
+
+    def update(self, kind: str, change: Callable[[Parts], None]) -> str:
+        """Change what the lake holds of a kind by what it holds, with no other committer in between.
+
+        Parameters
+        ----------
+        kind : str
+            The kind.
+        change : callable
+            Given the files of each partition in order; changes that mapping in place. Entries are numbered by their
+            place afterwards. It runs while other committers of the kind wait, so it should be short.
+
+        Returns
+        -------
+        str
+            The kind's version now: the one before if nothing changed.
+
+        Raises
+        ------
+        DataError
+            An entry was staged under another kind, or its file is not there. Nothing is changed.
+        """
+        with self.lock(kind):
+            content = self.storage.read(self._manifest(kind))
+            before, parts = decode(content), decode_parts(content)
+            change(parts)
+            after = flat(parts)
+            old, new = ({entry.path for entry in entries.values()} for entries in (before, after))
+            self._check_staged(kind, new - old)
             if after != before:
+                for path in old - new:
+                    self.storage.touch(path)  # its readers have the whole grace period of a vacuum from now on
                 content = encode(after)
-                self._storage.write(manifest, content)
+                self.storage.write(self._manifest(kind), content)
             return version(content)
 
+    @contextmanager
+    def lock(self, kind: str) -> Iterator[None]:
+        """Keep other committers of a kind out; on an object store there is no lock and this does nothing."""
+        with self.storage.lock(f"{_folder(kind)}/{LOCK}"):
+            yield
+
     def entries(self, kind: str) -> dict[str, Entry]:
-        """Return what the lake holds of a kind, by partition; empty for a kind it does not know."""
-        return decode(self._storage.read(self._manifest(kind)))
+        """Return what the lake holds of a kind, by name: the partition, and further parts of it after it.
+
+        Empty for a kind it does not know.
+        """
+        return decode(self.storage.read(self._manifest(kind)))
+
+    def parts(self, kind: str) -> Parts:
+        """Return the files of each partition of a kind, in order; empty for a kind it does not know."""
+        return decode_parts(self.storage.read(self._manifest(kind)))
 
     def of(self, kind: str, symbol: str) -> tuple[Entry, ...]:
-        """Return the entries of a symbol, by date; empty if it has none."""
-        return tuple(sorted((e for e in self.entries(kind).values() if e.symbol == symbol), key=lambda e: e.date))
+        """Return the entries of a symbol, by date and part; empty if it has none."""
+        return decode_symbols(self.storage.read(self._manifest(kind))).get(symbol, ())
 
     def symbols(self, kind: str) -> tuple[str, ...]:
         """Return the symbols of a kind, sorted."""
-        return tuple(sorted({entry.symbol for entry in self.entries(kind).values()}))
+        return tuple(sorted(decode_symbols(self.storage.read(self._manifest(kind)))))
 
     def partitions(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's partitions, sorted."""
-        return tuple(sorted(self.entries(kind)))
+        return tuple(sorted(self.parts(kind)))
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds that have been committed, sorted."""
-        found = self._storage.names(MANIFEST)
-        return tuple(sorted(unquote(name.removesuffix(f"/{MANIFEST}")) for name in found))
+        found, pending = [], [""]
+        while pending:
+            folder = pending.pop()
+            for name, is_folder in self.storage.children(folder):
+                if is_folder and not name.startswith("symbol="):
+                    pending.append(f"{folder}{name}/")
+                elif name == MANIFEST:
+                    found.append(unquote(folder.removesuffix("/")))
+        return tuple(sorted(found))
 
     def read(self, kind: str, partition: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read a partition, or some columns of it.
+        """Read a partition, or some columns of it: its parts, one after the other as they were appended.
 
         Raises
         ------
         NotInLake
             There is no such kind or partition; the message lists those there are.
         """
-        entries = self.entries(kind)
-        if partition not in entries:
-            raise NotInLake(self._absent(kind, partition, entries))
-        return self.read_entry(entries[partition], columns)
+        parts = self.parts(kind)
+        if partition not in parts:
+            raise NotInLake(self._absent(kind, partition, parts))
+        return pa.concat_tables(self.read_entry(entry, columns) for entry in parts[partition])
 
     def read_entry(self, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
         """Read exactly the file an entry names, whatever has been committed since.
@@ -172,7 +258,7 @@ class Lake:
             The file has no such column.
         """
         try:
-            with self._storage.open(entry.path) as stream, pq.ParquetFile(stream) as file:
+            with self.storage.open(entry.path) as stream, pq.ParquetFile(stream) as file:
                 if missing := sorted(set(columns or ()) - set(file.schema_arrow.names)):
                     raise DataError(
                         f"{entry.path} has no column {', '.join(missing)}; it has: {file.schema_arrow.names}"
@@ -183,21 +269,22 @@ class Lake:
 
     def version(self, kind: str) -> str:
         """Return a hash that changes if and only if the kind's entries do; empty where there are none. Cheap."""
-        return version(self._storage.read(self._manifest(kind)))
+        return version(self.storage.read(self._manifest(kind)))
 
     def _manifest(self, kind: str) -> str:
         return f"{_folder(kind)}/{MANIFEST}"
 
-    def _check_staged(self, kind: str, entries: Mapping[str, Entry]) -> None:
-        for entry in entries.values():
-            if not entry.path.startswith(f"{_folder(kind)}/symbol="):
-                raise DataError(f"{entry.path} was not staged under {kind!r}; stage it there before committing it")
-            if not self._storage.exists(entry.path):
-                raise DataError(f"{entry.path} is not in {self.uri}; stage it there before committing it")
+    def _check_staged(self, kind: str, paths: Collection[str]) -> None:
+        found = self.storage.find(paths)
+        for path in sorted(paths):
+            if not path.startswith(f"{_folder(kind)}/symbol="):
+                raise DataError(f"{path} was not staged under {kind!r}; stage it there before committing it")
+            if path not in found:
+                raise DataError(f"{path} is not in {self.uri}; stage it there before committing it")
 
-    def _absent(self, kind: str, partition: str, entries: Mapping[str, Entry]) -> str:
-        if entries:
-            return f"{self.uri} has no {partition!r} in {kind}; it has: {', '.join(sorted(entries))}"
+    def _absent(self, kind: str, partition: str, partitions: Iterable[str]) -> str:
+        if there := sorted(partitions):
+            return f"{self.uri} has no {partition!r} in {kind}; it has: {', '.join(there)}"
         kinds = ", ".join(self.kinds()) or "nothing yet"
         return f"{self.uri} has no {kind}; it has: {kinds}. Ingest the recipe's source, or compute its features, first"
 
@@ -213,6 +300,22 @@ def _folder(kind: str) -> str:
     if any(part in ("", ".", "..") or part.startswith("symbol=") for part in parts):
         raise ConfigError(f"{kind!r} cannot be a kind: its parts are names separated by '/', such as bars/1h")
     return quote(kind, safe="/")
+
+
+def _partition_folder(symbol: str, date: str) -> str:
+    """Return the folder of a partition below its kind's."""
+    if symbol in ("", "__HIVE_DEFAULT_PARTITION__") or re.search(r"/part=\d+$", symbol):
+        raise ConfigError(f"{symbol!r} cannot be a symbol: it is empty, or means something else in a lake's paths")
+    if date and not _is_date(date):
+        raise ConfigError(f"{date!r} is no date; give one such as 2012-06-21")
+    return f"symbol={quote(symbol, safe='')}" + (f"/date={date}" if date else "")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _parquet(table: pa.Table) -> bytes:

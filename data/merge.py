@@ -1,71 +1,113 @@
-"""New bars into the bars there are."""
+"""New records into the records there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from data.records import BARS
-
-Ints = NDArray[np.int64]
+from data.arrow import Column, pc
+from data.cells import Ints, codes, repeats, row_hashes, rows_alike, sort
+from data.records import RecordKind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """Bars of one symbol after new ones came, and what became of the new ones.
+    """Records of one partition after new ones came, and what became of the new ones.
 
     Parameters
     ----------
-    bars : pyarrow.Table
-        Schema `data.records.BARS`, ``ts_event`` rising.
+    rows : pyarrow.Table
+        Of the kind's schema and in its order, no key twice.
     added, revised, unchanged : int
-        New bars at times that had none, at times that had another (the new one stands), and those there already.
+        New records with a key that none had, with one that another had (the new one stands), and those there already.
     """
 
-    bars: pa.Table
+    rows: pa.Table
     added: int
     revised: int
     unchanged: int
 
 
-def merge(old: pa.Table | None, new: pa.Table) -> Merged:
-    """Merge bars of one symbol; both sides have ``ts_event`` rising without repeats."""
-    if old is None:
-        return Merged(bars=new, added=new.num_rows, revised=0, unchanged=0)
-    before, after = times(old), times(new)
-    at = np.searchsorted(before, after)
-    known = np.isin(after, before)
-    same = np.zeros(len(after), bool)
-    same[known] = _equal(old.take(at[known]), new.filter(pa.array(known)))
-    keep = ~np.isin(before, after)
-    bars = pa.concat_tables([old.filter(pa.array(keep)).cast(BARS), new]).sort_by("ts_event")
-    return Merged(bars=bars, added=int((~known).sum()), revised=int((known & ~same).sum()), unchanged=int(same.sum()))
+def merge(kind: RecordKind, old: pa.Table | None, new: pa.Table) -> Merged:
+    """Merge records of one symbol, or of its date.
 
-
-def gaps(grids: Iterable[Ints]) -> int:
-    """Count what is missing: times between a symbol's first and last at which another symbol has a bar.
-
-    >>> gaps([np.array([1, 2, 3]), np.array([1, 3]), np.array([3, 4])])
-    1
+    Parameters
+    ----------
+    old : pyarrow.Table, optional
+        What the lake has: the kind's schema and order.
+    new : pyarrow.Table
+        What `data.screen.screen` kept. Records without a ``seq`` that are there already are unchanged, whatever their
+        number; others get the next ones of their instant, in the order they came.
     """
-    rising = [grid for grid in grids if len(grid)]
-    union = np.unique(np.concatenate([*rising, np.empty(0, np.int64)]))
-    return sum(
-        int(np.searchsorted(union, grid[-1]) - np.searchsorted(union, grid[0])) + 1 - len(grid) for grid in rising
+    old = kind.schema.empty_table() if old is None else old.cast(kind.schema)
+    if not kind.numbers or not new["seq"].null_count:
+        return _by_key(kind, old, new.cast(kind.schema))
+    loose = new["seq"].is_null()
+    numbered = _by_key(kind, old, new.filter(pc.invert(loose)).cast(kind.schema))
+    return _by_content(kind, numbered, new.filter(loose))
+
+
+def _by_key(kind: RecordKind, old: pa.Table, new: pa.Table) -> Merged:
+    if not old.num_rows:
+        return Merged(rows=new, added=new.num_rows, revised=0, unchanged=0)
+    both = pa.concat_tables([old, new]).combine_chunks()
+    keys = [codes(both[name]) for name in kind.key]
+    again, first = repeats(keys, np.arange(both.num_rows))
+    same = rows_alike(_content(kind, both), again, first)
+    rows = old
+    if new.num_rows > same.sum():
+        keep = np.ones(both.num_rows, bool)
+        keep[first] = False
+        order = np.flatnonzero(keep)
+        rows = both.take(order[sort(key[order] for key in keys)])
+    return Merged(
+        rows=rows,
+        added=new.num_rows - len(again),
+        revised=int((~same).sum()),
+        unchanged=int(same.sum()),
     )
 
 
-def times(bars: pa.Table) -> Ints:
-    """Return ``ts_event`` as UTC nanoseconds."""
-    ts: Ints = bars["ts_event"].cast(pa.int64()).to_numpy()
-    return ts
+def _by_content(kind: RecordKind, merged: Merged, loose: pa.Table) -> Merged:
+    """Add records without a number, which are told apart by what they say."""
+    old, known = merged.rows, merged.rows.num_rows
+    both = pa.concat_tables([old.cast(loose.schema), loose]).combine_chunks()
+    ts, content = codes(both["ts_event"]), _content(kind, both)
+    again, first = repeats([ts, row_hashes(content, both.num_rows)], np.arange(both.num_rows))
+    there = again[rows_alike(content, again, first) & (again >= known) & (first < known)]
+    fresh = np.setdiff1d(np.arange(known, both.num_rows), there)
+    rows = old
+    if len(fresh):
+        seq = codes(both["seq"]).copy()
+        seq[fresh] = _next_numbers(ts[:known], seq[:known], ts[fresh])
+        order = np.concatenate([np.arange(known), fresh])
+        order = order[sort([ts[order], seq[order]])]
+        at = both.schema.get_field_index("seq")
+        rows = both.take(order).set_column(at, both.schema.field(at), _ints(seq[order])).cast(kind.schema)
+    return Merged(
+        rows=rows,
+        added=merged.added + len(fresh),
+        revised=merged.revised,
+        unchanged=merged.unchanged + len(there),
+    )
 
 
-def _equal(one: pa.Table, other: pa.Table) -> NDArray[np.bool_]:
-    names = [name for name in BARS.names if name not in ("symbol", "ts_event")]
-    same: NDArray[np.bool_] = np.logical_and.reduce([one[name].to_numpy() == other[name].to_numpy() for name in names])
-    return same
+def _next_numbers(known: Ints, seq: Ints, ts: Ints) -> Ints:
+    """Number records at times ``ts``, which rise: from 0 at each, or on from the last number that is known there."""
+    first = np.searchsorted(ts, ts, side="left")
+    numbers: Ints = np.arange(len(ts)) - first
+    last = np.searchsorted(known, ts, side="right") - 1
+    there = np.flatnonzero(last >= 0)
+    there = there[known[last[there]] == ts[there]]
+    numbers[there] += seq[last[there]] + 1
+    return numbers
+
+
+def _content(kind: RecordKind, table: pa.Table) -> list[Ints]:
+    return [codes(table[name]) for name in kind.schema.names if name not in ("symbol", *kind.key)]
+
+
+def _ints(values: Ints) -> Column:
+    return pa.array(values, pa.int64())

@@ -139,7 +139,7 @@ def _rows(
     wanted = pa.concat_tables([read_slice(lake, part, order, names) for part in records])
     known, value = series(recipe.record, target, wanted)
     outcome, t1 = target.outcome(known, value, recipe.session, recipe.target)
-    parts = [_matrix(lake.read_entry(part.entries[0], ["ts_event", *fs.outputs]), fs) for part in features]
+    parts = [_matrix(read_slice(lake, part, ("ts_event",), ["ts_event", *fs.outputs]), fs) for part in features]
     ts, x = (np.concatenate(found) for found in zip(*parts, strict=True))
     here, there = _joined(ts, known)
     kept = np.isfinite(outcome[there]) & np.isfinite(x[here]).all(axis=1)

@@ -65,7 +65,7 @@ def slices(entries: Iterable[Entry]) -> dict[str, tuple[Slice, ...]]:
     ['A/2025-01-02', 'A/2025-01-03']
     """
     found: dict[str, list[Slice]] = {}
-    ordered = sorted(entries, key=lambda entry: (entry.symbol, entry.date))
+    ordered = sorted(entries, key=lambda entry: (entry.symbol, entry.date, entry.part))
     for (symbol, date), parts in groupby(ordered, key=lambda entry: (entry.symbol, entry.date)):
         found.setdefault(symbol, []).append(Slice(symbol=symbol, date=date, entries=tuple(parts)))
     return {symbol: tuple(cut) for symbol, cut in found.items()}

@@ -9,14 +9,18 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from bellwether.config import Settings
 from bellwether.errors import BellwetherError, ConfigError
 from pipelines.console import errors
 from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from data.lake import Lake
 
 app = typer.Typer(
     name="bellwether",
@@ -25,11 +29,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+lake_app = typer.Typer(no_args_is_help=True, help="Look after the lake: what it holds, small files, old files.")
+app.add_typer(lake_app, name="lake")
+
 RecipeArg = Annotated[str, typer.Argument(help="Name of a bundled recipe, or the path of a YAML file.")]
 LakeOpt = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a directory or a URI.")]
 TrackingOpt = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow tracking store.")]
 AliasOpt = Annotated[str, typer.Option("--alias", help="Staging or Production.")]
 WhyOpt = Annotated[str, typer.Option("--why", help="Reason, kept in the ledger.")]
+KindArg = Annotated[str | None, typer.Argument(help="Kind in the lake, such as ticks; every kind, if left out.")]
 UrlOpt = Annotated[str, typer.Option("--url", help="Address of the served app.")]
 
 
@@ -41,13 +49,47 @@ def options(
     # main() reads the option before Typer does, so that it may stand after the command too.
 
 
-@app.command(epilog="Example: [bold]bellwether ingest index-hourly[/bold]")
-def ingest(recipe: RecipeArg, lake: LakeOpt = None) -> None:
-    """Read the recipe's sources into the lake, and say what was kept, quarantined and missing."""
-    workspace = Workspace.open(recipe, lake)
+@app.command(
+    epilog="Examples: [bold]bellwether ingest index-hourly[/bold], "
+    "[bold]bellwether ingest lobster ../shared/data/lobster --record ticks[/bold], "
+    "[bold]bellwether ingest ohlcv us_1h.parquet --interval 1h --set stamped=start --set 'columns={time: timestamp}'"
+    "[/bold], [bold]bellwether ingest yahoo --interval 1d --set symbols=AAPL --set period=1y[/bold]"
+)
+def ingest(
+    what: Annotated[str, typer.Argument(help="A recipe (a bundled name or a YAML file), or a source.")],
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Files, globs or folders of a source that has them.")
+    ] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(help="Only this record kind, such as ticks; may be repeated. All, if left out.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the source: name=value, in YAML; may be repeated.")
+    ] = None,
+    interval: Annotated[str | None, typer.Option(help="Of bars and factors, and sampled books: 5min, 1h, 1d.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of the session; America/New_York.")] = None,
+    hours: Annotated[str | None, typer.Option(help="The session's hours; 09:30-16:00.")] = None,
+    lake: LakeOpt = None,
+) -> None:
+    """Read sources into the lake, and say what was kept, quarantined and missing. Doing it twice changes nothing.
+
+    A recipe says itself what it reads. A source is told: its files, and its options. Its records may come in any order
+    and overlap with those that the lake has.
+    """
     from pipelines import ingest as job
 
-    job.run(workspace)
+    asked = job.Asked(
+        paths=paths or (),
+        records=record or (),
+        settings=settings or (),
+        interval=interval,
+        timezone=timezone,
+        hours=hours,
+    )
+    if job.is_source(what, asked):
+        job.run_source(what, asked, _lake(lake))
+    else:
+        job.run(Workspace.open(what, lake))
 
 
 @app.command(epilog="Example: [bold]bellwether features index-hourly[/bold]")
@@ -173,6 +215,76 @@ def demo(
     from pipelines import demo as job
 
     job.run(workspace)
+
+
+@app.command(
+    epilog="Examples: [bold]bellwether sql 'select symbol, count(*) from ticks group by symbol'[/bold], "
+    "[bold]bellwether sql 'from bars_1h' --csv > bars.csv[/bold]"
+)
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT in DuckDB's SQL, or SHOW TABLES.")],
+    csv: Annotated[bool, typer.Option("--csv", help="All rows as CSV on standard output.")] = False,
+    rows: Annotated[int, typer.Option(min=1, help="Most rows to show as a table.")] = 40,
+    lake: LakeOpt = None,
+) -> None:
+    """Ask the lake in SQL; nothing is changed.
+
+    Each kind is a view: ticks, books, deltas; bars and factors with a column interval, or bars_1h for one of them;
+    and, with every / and - made a _, quarantine_ticks, weights_qqq, features_qqq_1h_hourly. SHOW TABLES lists them.
+    Each has symbol and (where rows have a time) date, in UTC. The view entries lists the lake's files.
+    """
+    from pipelines import sql as job
+
+    job.run(_lake(lake), query, as_csv=csv, rows=rows)
+
+
+@lake_app.command(epilog="Example: [bold]bellwether lake stats[/bold]")
+def stats(lake: LakeOpt = None) -> None:
+    """Show what the lake holds of each kind, what was quarantined, and what is out of use."""
+    from pipelines import lake as job
+
+    job.show_stats(_lake(lake))
+
+
+@lake_app.command(epilog="Example: [bold]bellwether lake compact ticks[/bold]")
+def compact(kind: KindArg = None, lake: LakeOpt = None) -> None:
+    """Make one sorted file of the parts that streams have appended to each partition."""
+    from pipelines import lake as job
+
+    job.run_compact(_lake(lake), kind)
+
+
+@lake_app.command(epilog="Example: [bold]bellwether lake vacuum --remove[/bold]")
+def vacuum(
+    kind: KindArg = None,
+    hours: Annotated[float, typer.Option(min=0, help="Leave what was in use within so many hours.")] = 24.0,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the files; without it they are only listed.")
+    ] = False,
+    lake: LakeOpt = None,
+) -> None:
+    """List, or remove, files that have been replaced and drafts of writers that were killed."""
+    from pipelines import lake as job
+
+    job.run_vacuum(_lake(lake), kind, hours=hours, remove=remove)
+
+
+@lake_app.command(epilog="Example: [bold]bellwether lake views lake.duckdb && duckdb lake.duckdb[/bold]")
+def views(
+    path: Annotated[Path, typer.Argument(help="DuckDB file to write; one that is there is replaced.")],
+    lake: LakeOpt = None,
+) -> None:
+    """Write a small DuckDB file with the views of `bellwether sql`, as the lake is now, for any DuckDB client."""
+    from pipelines import lake as job
+
+    job.run_views(_lake(lake), path)
+
+
+def _lake(uri: str | None) -> Lake:
+    """Open the lake that is asked for, or else the installation's."""
+    from data.lake import Lake
+
+    return Lake((Settings(lake=uri) if uri else Settings()).lake)
 
 
 def main(arguments: list[str] | None = None) -> None:

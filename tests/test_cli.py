@@ -13,7 +13,7 @@ from pipelines.serve import _check_free
 
 COMMANDS = (
     *("ingest", "features", "train", "leaderboard", "promote", "rollback"),
-    *("serve", "signal", "score", "demo"),
+    *("serve", "signal", "score", "demo", "sql"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import chain, pairwise
 from types import ModuleType
 from typing import Any
 
@@ -121,26 +122,24 @@ def test_a_set_that_starts_anew_with_each_session_is_cut_between_them(lake: Lake
 
 def test_a_session_that_goes_on_over_midnight_utc_is_not_cut(tmp_path: Any) -> None:
     lake = Lake(str(tmp_path))
-    evening, morning = (
-        trades(at(date, clock), [1.0, 2.0]) for date, clock in zip(DATES, ("23:58", "00:00"), strict=False)
-    )
+    evening, morning = trades(at(DATES[0], "23:58"), [1.0, 2.0]), trades(at(DATES[1], "00:00"), [3.0])
     put(lake, {DATES[0]: evening, DATES[1]: morning, DATES[2]: trades(at(DATES[2], "23:58"), [1.0])})
     sydney = recipe_of("sessions", timezone="Australia/Sydney", opens="10:00", closes="16:00")
     assert partitions(sydney, lake) == [list(DATES[:2]), [DATES[2]]]
 
 
-def changed(recipe: Recipe, lake: Lake, date: str) -> set[str]:
+def changed(recipe: Recipe, lake: Lake, date: str, price: float) -> set[str]:
     """Dates whose features are a function of the records of ``date``."""
     before = feature_notes(recipe, lake, component_slices(recipe, lake))
-    put(lake, {date: trades(at(date), [5.0])})
+    put(lake, {date: trades(at(date), [price])})
     after = feature_notes(recipe, lake, component_slices(recipe, lake))
     return {partition.removeprefix("A/") for partition in after if after[partition] != before[partition]}
 
 
 @pytest.mark.parametrize("date", DATES)
 def test_a_change_costs_its_session_or_all_that_remembers_it(lake: Lake, date: str) -> None:
-    assert changed(recipe_of("sessions"), lake, date) == {date}
-    assert changed(recipe_of("forever"), lake, date) == {later for later in DATES if later >= date}
+    assert changed(recipe_of("sessions"), lake, date, 5.0) == {date}
+    assert changed(recipe_of("forever"), lake, date, 6.0) == {later for later in DATES if later >= date}
 
 
 def stage(recipe: Recipe, lake: Lake, done: dict[str, Any] | None = None) -> dict[str, list[float]]:
@@ -153,7 +152,7 @@ def stage(recipe: Recipe, lake: Lake, done: dict[str, Any] | None = None) -> dic
 
 
 def test_a_task_hands_its_state_from_one_date_to_the_next(lake: Lake) -> None:
-    assert stage(recipe_of("sessions"), lake) == dict.fromkeys(DATES, [1.0, 3.0, 6.0])
+    assert stage(recipe_of("sessions"), lake) == {date: [1.0, 3.0, 6.0] for date in DATES}
     assert list(stage(recipe_of("forever"), lake).values()) == [[1, 3, 6], [7, 9, 12], [13, 15, 18]]
 
 
@@ -169,15 +168,13 @@ def test_what_is_there_is_scanned_for_its_state_and_not_written_again(lake: Lake
 def test_however_history_is_cut_into_dates_the_features_are_the_same(tmp_path: Any, cuts: list[int], name: str) -> None:
     history = trades(at(DATES[0]), np.arange(1.0, 31.0).tolist(), step=3_600 * SECOND)
     bounds = sorted({0, 30, *cuts})
-    parts = {
-        f"2025-01-{k + 1:02d}": history.slice(a, b - a)
-        for k, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
-    }
+    cut_at = enumerate(pairwise(bounds), 1)
+    parts = {f"2025-01-{day:02d}": history.slice(a, b - a) for day, (a, b) in cut_at}
     whole, cut = Lake(str(tmp_path / "whole")), Lake(str(tmp_path / f"cut{bounds}"))
     put(whole, {"2025-01-01": history})
     put(cut, parts)
     recipe = recipe_of(name)
-    assert sum(stage(recipe, cut).values(), []) == sum(stage(recipe, whole).values(), [])
+    assert [*chain(*stage(recipe, cut).values())] == [*chain(*stage(recipe, whole).values())]
 
 
 def test_parts_of_a_date_are_read_as_one_in_the_order_of_the_kind(tmp_path: Any) -> None:
@@ -204,11 +201,8 @@ def test_symbols_without_records_are_named(tmp_path: Any) -> None:
 
 
 def test_sets_with_options_and_records_of_other_kinds_have_places_of_their_own() -> None:
-    kinds = [features_kind(recipe_of("sessions"))]
     plain = recipe_of("sessions").model_dump()
-    for options in ({"levels": 5}, {"levels": 3}):
-        kinds.append(
-            features_kind(Recipe.model_validate(plain | {"features": {"kind": "sessions", "options": options}}))
-        )
+    sets = [{"kind": "sessions", "options": options} for options in ({}, {"levels": 5}, {"levels": 3})]
+    kinds = [features_kind(Recipe.model_validate(plain | {"features": features})) for features in sets]
     assert kinds[0] == "features/u/ticks/sessions"
     assert len(set(kinds)) == 3

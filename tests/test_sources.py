@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import yfinance
+from yfinance.data import YfData
 
 from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import ConfigError, UnknownName
@@ -33,8 +38,78 @@ def ohlcv_options(root: Path) -> dict[str, Any]:
     return {"path": "bars.csv", "timezone": "America/New_York", "stamped": "start"}
 
 
+def lobster_options(root: Path) -> dict[str, Any]:
+    (root / "lobster").mkdir(exist_ok=True)
+    messages = [f"{34200 + n}.{n:09},{(1, 2, 4, 5)[n % 4]},{n + 1},1,1000100,-1" for n in range(8)]
+    books = [f"1000100,{20 - n},1000000,30" for n in range(8)]
+    for symbol in ("AAA", "BBB", "III"):
+        for what, lines in (("message", messages), ("orderbook", books)):
+            path = root / "lobster" / f"{symbol}_2025-03-03_34200000_57600000_{what}_1.csv"
+            path.write_text("\n".join(lines) + "\n")
+    return {"path": "lobster"}
+
+
+def binance_options(root: Path) -> dict[str, Any]:
+    bids, asks = [["10.0", "1"]], [["11.0", "2"]]
+    messages: list[dict[str, Any]] = [{"lastUpdateId": 4, "T": 1741000000000, "bids": bids, "asks": asks}]
+    for n in range(5, 10):
+        for symbol in ("AAA", "BBB", "III"):
+            of = {"s": symbol, "T": 1741000000000 + n}
+            messages += [
+                {"e": "depthUpdate", **of, "U": n, "u": n, "pu": n - 1, "b": bids, "a": asks},
+                {"e": "bookTicker", **of, "u": n, "b": "10.0", "B": "1", "a": "11.0", "A": "2"},
+                {"e": "trade", **of, "t": n, "p": "11.0", "q": "1", "m": False},
+            ]
+    lines = [f"{1741000000000000000 + n} {json.dumps(m)}" for n, m in enumerate(messages)]
+    (root / "capture.txt").write_text("\n".join(lines) + "\n")
+    return {"path": "capture.txt", "symbol": "AAA"}
+
+
+def tick_options(root: Path) -> dict[str, Any]:
+    lines = ["symbol,tick_generated_at,ws_received_at,price,volume,bid,ask,bid_qty1,ask_qty1,source"]
+    for symbol, price in (("AAA", 10.0), ("BBB", 20.0), ("III", 30.0)):
+        times = ((f"2025-03-03 10:00:0{n}.1", f"2025-03-03 10:00:0{n}.2") for n in range(6))
+        lines += [f"{symbol},{at},{seen},{price},100,{price - 1},{price + 1},5,6,test" for at, seen in times]
+    (root / "ticks.csv").write_text("\n".join(lines) + "\n")
+    return {"path": "ticks.csv", "timezone": "America/New_York"}
+
+
+def book_options(root: Path) -> dict[str, Any]:
+    lines = ["symbol,timestamp,best_bid,best_ask,bid_volume,ask_volume,spread"]
+    for symbol, price in (("AAA", 10.0), ("BBB", 20.0), ("III", 30.0)):
+        lines += [f"{symbol},2025-03-03 10:{n:02},{price - 1},{price + 1},5,6,2" for n in range(0, 30, 5)]
+    (root / "books.csv").write_text("\n".join(lines) + "\n")
+    return {"path": "books.csv", "timezone": "America/New_York"}
+
+
+def factor_options(root: Path) -> dict[str, Any]:
+    lines = ["date,AAA,BBB,III", *(f"202503{day:02},0.4,0.5,0.6" for day in (3, 4, 5))]
+    for name in ("S_LI_INITIATIVEBUYRATE", "S_LI_LARGESELLRATE"):
+        (root / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return {"path": "S_LI_*.csv"}
+
+
+@pytest.fixture(autouse=True)
+def recorded_yahoo(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Answer every chart yfinance asks for with the recorded hours of one day."""
+    yfinance.set_tz_cache_location(str(tmp_path_factory.getbasetemp() / "yfinance"))
+    hours = json.loads((Path(__file__).parent / "recorded_yahoo_chart.json").read_text(encoding="utf-8"))["1h"]
+
+    def reply(data: YfData, url: str, params: Any = None, timeout: float = 30) -> SimpleNamespace:
+        return SimpleNamespace(text="{}", json=lambda: deepcopy(hours))
+
+    for name in ("get", "cache_get"):
+        monkeypatch.setattr(YfData, name, reply)
+
+
 OPTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "ohlcv": ohlcv_options,
+    "tick-files": tick_options,
+    "book-files": book_options,
+    "factor-files": factor_options,
+    "yahoo": lambda root: {"symbols": ["AMD", "MSFT", "NVDA"], "start": "2024-05-03", "end": "2024-05-04"},
+    "lobster": lobster_options,
+    "binance": binance_options,
     "simulator": lambda root: {"seed": 5, "sessions": 4},
 }
 """Options of a small market of each source, whose files, if any, are made below the given folder."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from bellwether.table import Places, entry
 from data.derive.base import Derivation
 
-DERIVATIONS: Places = {}
+DERIVATIONS: Places = {
+    "rebuild": ("data.derive.rebuild", "KIND"),
+    "snapshots": ("data.derive.snapshots", "KIND"),
+}
 """Where each derivation is: module and name in it, imported when first asked for."""
 
 

@@ -65,10 +65,10 @@ class RecordKind:
         Of records from the lake onwards; starts with ``symbol`` and ``ts_event``. What is not nullable must be there.
     key : tuple of str
         Columns that, with the symbol, say which record a row is. A second row with a key is a ``duplicate``, or a
-        ``conflicting_duplicate`` where it says something else. ``seq`` may come null from a source that has no
-        numbers of its own: rows that differ then are different records, and are numbered in the order they come.
+        ``conflicting_duplicate`` where it says something else. Where it is ``ts_event`` and ``seq``, a source that has
+        no numbers may leave ``seq`` null: see `numbers`.
     order : tuple of str
-        Columns that records of a symbol are sorted by in the lake; the first is ``ts_event``.
+        Columns that records of a symbol are sorted by in the lake: those of the key, ``ts_event`` first.
     rules : tuple of Rule
         Tried in this order after the check for missing values: a row is rejected for the first it breaks.
     dated : bool
@@ -81,6 +81,15 @@ class RecordKind:
     order: tuple[str, ...] = ("ts_event",)
     rules: tuple[Rule, ...] = ()
     dated: bool = False
+
+    @property
+    def numbers(self) -> bool:
+        """Whether records without a ``seq`` are told apart by what they say.
+
+        Rows of a symbol and instant that say the same are then one record; those that differ are different ones, and
+        the lake numbers them in the order they come.
+        """
+        return self.key == ("ts_event", "seq")
 
     @cached_property
     def raw(self) -> pa.Schema:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from data.records.base import TIME, RecordKind
+from data.records.base import TIME, Columns, Flags, RecordKind, Rule, RuleContext
+from data.records.rules import after_now, among, bad_side, negative, not_finite
 from data.records.ticks import QUOTE, SHARES
 
 ACTIONS = ("clear", "set", "add", "cancel", "execute", "hidden", "halt", "resume", "cross")
@@ -40,6 +42,45 @@ _FIELDS: list[pa.Field[Any]] = [
 
 DELTAS = pa.schema(_FIELDS)
 
-KIND = RecordKind(
-    name="deltas", schema=DELTAS, key=("seq", "part"), order=("ts_event", "seq", "part"), rules=(), dated=True
+PRICED = ("set", "add", "cancel", "execute", "hidden", "cross")
+"""Actions that mean nothing without a price and a quantity."""
+SIDED = ("set", "add", "cancel", "execute")
+"""Actions that change one side of the book."""
+
+
+def _unknown(columns: Columns, context: RuleContext) -> Flags:
+    return ~among(columns["action"], ACTIONS)
+
+
+def _no_side(columns: Columns, context: RuleContext) -> Flags:
+    flags: Flags = (columns["side"] == 0) & among(columns["action"], SIDED)
+    return flags
+
+
+def _incomplete(columns: Columns, context: RuleContext) -> Flags:
+    lacking = np.isnan(columns["price"]) | np.isnan(columns["qty"])
+    flags: Flags = lacking & among(columns["action"], PRICED)
+    return flags
+
+
+def _non_positive(columns: Columns, context: RuleContext) -> Flags:
+    flags: Flags = (columns["price"] <= 0) & among(columns["action"], PRICED)
+    return flags
+
+
+RULES = (
+    Rule(reason="unknown_action", broken=_unknown),
+    bad_side("side"),
+    Rule(reason="no_side", broken=_no_side),
+    not_finite((), ("price", "qty")),
+    Rule(reason="incomplete", broken=_incomplete),
+    Rule(reason="non_positive_price", broken=_non_positive),
+    negative("negative_quantity", "qty"),
+    after_now("not_yet"),
 )
+"""``no_side``: an action of `SIDED` on neither side. ``incomplete``: one of `PRICED` without its price or quantity."""
+
+_ORDER = ("ts_event", "seq", "part")
+
+KIND = RecordKind(name="deltas", schema=DELTAS, key=_ORDER, order=_ORDER, rules=RULES, dated=True)
+"""Feeds number messages by the day, and a session may go on over midnight UTC: so the time is part of the key."""

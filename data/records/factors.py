@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.records.base import TIME, RecordKind
+from data.records.base import TIME, RecordKind, Rule
+from data.records.rules import after_now, among, not_finite
 
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("symbol", pa.string(), nullable=False),
@@ -20,4 +21,10 @@ FACTORS = pa.schema(_FIELDS)
 RATES = ("initiative_buy_rate", "initiative_sell_rate", "large_buy_rate", "large_sell_rate")
 """The four the `level2-factors` set reads; others are kept as they come."""
 
-KIND = RecordKind(name="factors", schema=FACTORS, key=("ts_event", "factor"), order=("ts_event", "factor"), rules=())
+RULES = (
+    Rule(reason="empty_name", broken=lambda columns, context: among(columns["factor"], ("",))),
+    not_finite(("value",)),
+    after_now("not_yet"),
+)
+
+KIND = RecordKind(name="factors", schema=FACTORS, key=("ts_event", "factor"), order=("ts_event", "factor"), rules=RULES)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.records.base import TIME, RecordKind
+from data.records.base import TIME, Columns, Flags, RecordKind, Rule, RuleContext
+from data.records.rules import after_now, bad_side, negative, not_finite, not_positive
 
 SIDE_IS = {"is": "1 buyer-initiated, -1 seller-initiated, 0 not known"}
 QUOTE, SHARES = {"unit": "quote currency"}, {"unit": "shares or contracts"}
@@ -28,4 +29,24 @@ _FIELDS: list[pa.Field[Any]] = [
 
 TICKS = pa.schema(_FIELDS)
 
-KIND = RecordKind(name="ticks", schema=TICKS, key=("ts_event", "seq"), order=("ts_event", "seq"), rules=(), dated=True)
+
+def _crossed(columns: Columns, context: RuleContext) -> Flags:
+    flags: Flags = columns["bid"] > columns["ask"]
+    return flags
+
+
+RULES = (
+    not_finite(("price", "volume"), ("bid", "ask", "bid_qty", "ask_qty")),
+    not_positive("non_positive_price", "price"),
+    not_positive("non_positive_volume", "volume"),
+    not_positive("non_positive_quote", "bid", "ask"),
+    Rule(reason="crossed_quote", broken=_crossed),
+    negative("negative_quantity", "bid_qty", "ask_qty"),
+    bad_side("side"),
+    after_now("not_yet"),
+)
+"""A tick received before it happened is no fault: clocks differ. Nor is a bid at the ask: markets lock."""
+
+KIND = RecordKind(
+    name="ticks", schema=TICKS, key=("ts_event", "seq"), order=("ts_event", "seq"), rules=RULES, dated=True
+)

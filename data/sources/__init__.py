@@ -6,6 +6,12 @@ from bellwether.table import Places, entry
 from data.sources.base import Source
 
 SOURCES: Places = {
+    "tick-files": ("data.sources.tick_files", "TICK_FILES"),
+    "book-files": ("data.sources.book_files", "BOOK_FILES"),
+    "factor-files": ("data.sources.factor_files", "FACTOR_FILES"),
+    "yahoo": ("data.sources.yahoo", "YAHOO"),
+    "lobster": ("data.sources.lobster", "LOBSTER"),
+    "binance": ("data.sources.binance", "BINANCE"),
     "ohlcv": ("data.sources.ohlcv", "OHLCV"),
     "simulator": ("data.sources.simulator", "SIMULATOR"),
 }

@@ -6,20 +6,56 @@ import glob
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
+from pydantic import model_validator
 
+from bellwether.config.recipe import Frozen
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.arrow import Column, pc
 
 BATCH = 65_536
+CELLS = 1 << 20
+"""Cells a batch of a Parquet file has at most; those of a CSV file are cut by bytes."""
+
+BLOCK = 1 << 20
 CSV = (".csv", ".csv.gz", ".csv.zst")
 PARQUET = (".parquet", ".pq")
 NO_VALUE = pa.array(["NA", "N/A", "null", "NULL", "None"])
 NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity|nan))$"
+
+
+class Files(Frozen):
+    """What every source of files asks for: where they are.
+
+    Parameters
+    ----------
+    path, paths : str, or tuple of str
+        One of the two: a file, a glob or a folder, or several, all of the same form. Relative ones are below the
+        folder of market data.
+
+    >>> Files(path="bars.csv").patterns, Files(paths=("a.csv", "b")).patterns
+    (('bars.csv',), ('a.csv', 'b'))
+    """
+
+    path: str = ""
+    paths: str | tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.path) == bool(self.paths):
+            raise ValueError("give either `path` or `paths`")
+        return self
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Every path, glob and folder given."""
+        given = self.path or self.paths
+        return (given,) if isinstance(given, str) else given
 
 
 def find(root: Path, patterns: Sequence[str]) -> list[Path]:
@@ -76,11 +112,16 @@ def names_of(path: Path) -> list[str]:
     return names
 
 
-def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def batches(path: Path, columns: Sequence[str], *, block: int = BLOCK) -> Iterator[pa.RecordBatch]:
     """Yield some columns of a file, a batch of rows at a time.
 
     The cells of a CSV file are text, None where there is nothing; what they mean is for the caller to find out,
     cell by cell, so that one bad cell does not cost the file. Parquet columns have their own types.
+
+    Parameters
+    ----------
+    block : int
+        Bytes of a CSV file that make a batch; a row must fit.
 
     Raises
     ------
@@ -91,7 +132,7 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """
     rows = 0
     with _named(path):
-        for batch in _csv(path, columns) if is_csv(path) else _parquet(path, columns):
+        for batch in _csv(path, columns, block) if is_csv(path) else _parquet(path, columns):
             rows += batch.num_rows
             yield batch
     if not rows:
@@ -134,21 +175,22 @@ def is_csv(path: Path) -> bool:
     )
 
 
-def _csv(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _csv(path: Path, columns: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
     convert = csv.ConvertOptions(
         column_types={name: pa.string() for name in columns},
         include_columns=list(columns),
         null_values=[""],
         strings_can_be_null=True,
     )
-    # one thread: only then an error knows its row
-    with csv.open_csv(path, read_options=csv.ReadOptions(use_threads=False), convert_options=convert) as reader:
+    options = csv.ReadOptions(use_threads=False, block_size=block)  # one thread: only then an error knows its row
+    with csv.open_csv(path, read_options=options, convert_options=convert) as reader:
         yield from reader
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    rows = min(BATCH, max(CELLS // len(columns), 1))
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH, columns=list(columns)):
+        for batch in file.iter_batches(rows, columns=list(columns)):
             yield pa.RecordBatch.from_arrays([_plain(c) for c in batch.columns], names=batch.schema.names)
 
 

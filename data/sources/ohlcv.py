@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
-from bellwether.config.recipe import Frozen, Session
-from bellwether.errors import DataError
 from data.arrow import Column
-from data.records import TIME
 from data.sources.base import RAW, Source, SourceContext
-from data.sources.files import batches, find, names_of, numbers, stem, text
-from data.sources.times import bar_closes, to_utc
+from data.sources.columns import Tables, closes, matched
+from data.sources.files import batches, find, numbers, stem, text
+from data.sources.times import to_utc
 
 Name = Literal["symbol", "time", "open", "high", "low", "close", "volume"]
 NAMES: tuple[Name, ...] = ("symbol", "time", "open", "high", "low", "close", "volume")
 
 
-class OhlcvOptions(Frozen):
+class OhlcvOptions(Tables):
     """What a recipe says about its files of bars.
 
     Parameters
@@ -43,30 +41,9 @@ class OhlcvOptions(Frozen):
         Whether a missing volume is a fault (its row goes to quarantine), or the market reports none and it is 0.
     """
 
-    path: str = ""
-    paths: str | tuple[str, ...] = ()
     columns: dict[Name, str] = Field(default_factory=dict)
-    timezone: str | None = None
     stamped: Literal["start", "close"]
-    ignore: tuple[str, ...] = ()
     volume: Literal["required", "absent"] = "required"
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        return name if name is None else Session(timezone=name).timezone
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> OhlcvOptions:
-        if bool(self.path) == bool(self.paths):
-            raise ValueError("give either `path` or `paths`")
-        return self
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """Every path, glob and folder given."""
-        given = self.path or self.paths
-        return (given,) if isinstance(given, str) else given
 
 
 def read(options: OhlcvOptions, context: SourceContext) -> Iterator[pa.Table]:
@@ -89,27 +66,16 @@ def read(options: OhlcvOptions, context: SourceContext) -> Iterator[pa.Table]:
             row += batch.num_rows
 
 
-def _columns(options: OhlcvOptions, path: Path) -> dict[Name, str]:
+def _columns(options: OhlcvOptions, path: Path) -> dict[str, str]:
     """Return the file's name of each of our columns that it has."""
-    present = names_of(path)
-    wanted: dict[Name, str] = {name: options.columns.get(name, name) for name in NAMES}
-    may_lack = {n for n in ("symbol", "volume") if n not in options.columns}
-    if options.volume == "required":
-        may_lack.discard("volume")
-    lacking = [c for n, c in wanted.items() if c not in present and n not in may_lack]
-    unknown = [c for c in present if c not in wanted.values() and c not in options.ignore]
-    problems = {"lacks": lacking, "has unknown columns": unknown}
-    if wrong := " and ".join(f"{what} {_listed(which)}" for what, which in problems.items() if which):
-        raise DataError(
-            f"{path.name} {wrong}; all its columns: {_listed(present)}. "
-            "Say the file's names in `columns`, and list what is not needed in `ignore`"
-        )
-    return {name: column for name, column in wanted.items() if column in present}
+    may_lack = {"symbol", "volume"} if options.volume == "absent" else {"symbol"}
+    known = {str(name): (options.columns.get(name, name),) for name in NAMES}
+    return matched(path, known, may_lack - options.columns.keys(), options.ignore)
 
 
 def _raw(
     batch: pa.RecordBatch,
-    columns: dict[Name, str],
+    columns: dict[str, str],
     row: int,
     path: Path,
     options: OhlcvOptions,
@@ -122,21 +88,11 @@ def _raw(
     if options.volume == "absent":
         values["volume"] = values.get("volume", pa.nulls(n, pa.float64())).fill_null(0.0)
     times = to_utc(found["time"], options.timezone, f"column {columns['time']!r} of {path.name}")
-    arrays: dict[str, Column] = {"symbol": symbol, "ts_event": _closes(times, options, context), **values}
+    if options.stamped == "start":
+        times = closes(times, context.session, context.interval_ns)
+    arrays: dict[str, Column] = {"symbol": symbol, "ts_event": times, **values}
     arrays |= {"file": pa.repeat(path.name, n), "row": pa.array(range(row, row + n), pa.int64())}
     return pa.table([arrays[name] for name in RAW.names], schema=RAW)
-
-
-def _closes(times: Column, options: OhlcvOptions, context: SourceContext) -> Column:
-    if options.stamped == "close":
-        return times
-    starts = times.cast(pa.int64()).fill_null(0).to_numpy()
-    closes = bar_closes(starts, context.session, context.interval_ns)
-    return pa.array(closes, pa.int64(), mask=times.is_null().to_numpy(zero_copy_only=False)).cast(TIME)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(repr, names))
 
 
 OHLCV = Source(kind="ohlcv", options=OhlcvOptions, read=read)

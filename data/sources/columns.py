@@ -1,0 +1,139 @@
+"""Which column of a file is which of ours, and what its cells mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pydantic import field_validator
+
+from bellwether.config.recipe import Session
+from bellwether.errors import DataError
+from data.arrow import Column, pc
+from data.records import TIME
+from data.sources.files import NO_VALUE, Files, names_of, stem, text
+from data.sources.times import bar_closes, to_utc
+
+Known = Mapping[str, Sequence[str]]
+"""For each name of ours, what files call it; the first that a file has is read."""
+
+INTEGER = r"^[+-]?\d{1,18}(\.0+)?$"
+SIDES = {"1": 1, "+1": 1, "1.0": 1, "buy": 1, "b": 1, "-1": -1, "-1.0": -1, "sell": -1, "s": -1, "0": 0, "0.0": 0}
+
+
+class Tables(Files):
+    """What sources of tables ask for besides where they are.
+
+    Parameters
+    ----------
+    timezone : str, optional
+        IANA zone of times that name none; then it must be said. Times that name one need none.
+    ignore : tuple of str
+        Columns to leave unread. Any other column that is not known is an error.
+    """
+
+    timezone: str | None = None
+    ignore: tuple[str, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else Session(timezone=name).timezone
+
+
+def called(known: Known, given: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """Return what files call each of our names, where a recipe gives some of them another.
+
+    >>> called({"price": ("price", "px"), "side": ("side",)}, {"price": "last"})
+    {'price': ('last',), 'side': ('side',)}
+    """
+    return {name: (given[name],) if name in given else names for name, names in known.items()}
+
+
+def matched(path: Path, known: Known, may_lack: Collection[str], ignore: Collection[str]) -> dict[str, str]:
+    """Return the file's name of each of our columns that it has.
+
+    Raises
+    ------
+    DataError
+        It lacks one that it may not lack, or has one that is neither known nor to be ignored.
+    """
+    present = names_of(path)
+    wanted = [c for c in present if c not in ignore]
+    found = {
+        name: next((c for c in names if c in (wanted if name in may_lack else present)), "")
+        for name, names in known.items()
+    }
+    lacking = [known[name][0] for name, column in found.items() if not column and name not in may_lack]
+    unknown = [c for c in present if c not in found.values() and c not in ignore]
+    problems = {"lacks": lacking, "has unknown columns": unknown}
+    if wrong := " and ".join(f"{what} {listed(which)}" for what, which in problems.items() if which):
+        raise DataError(
+            f"{path.name} {wrong}; all its columns: {listed(present)}. "
+            "Say the file's names in `columns`, and list what is not needed in `ignore`"
+        )
+    return {name: column for name, column in found.items() if column}
+
+
+def of_event(
+    batch: pa.RecordBatch, columns: Mapping[str, str], path: Path, row: int, zone: str | None
+) -> dict[str, Column]:
+    """Return what every event has: ``symbol``, ``ts_event``, ``ts_recv``, ``seq`` if any, ``file`` and ``row``.
+
+    Parameters
+    ----------
+    columns : mapping
+        As `matched` returns it.
+    row : int
+        Number of the batch's first record in the file.
+    """
+    n = batch.num_rows
+    found = {name: batch.column(column) for name, column in columns.items()}
+    events: dict[str, Column] = {"symbol": text(found["symbol"]) if "symbol" in found else pa.repeat(stem(path), n)}
+    for name in ("ts_event", "ts_recv"):
+        if name in found and not pa.types.is_null(found[name].type):
+            events[name] = to_utc(found[name], zone, f"column {columns[name]!r} of {path.name}")
+    if "seq" in found:
+        events["seq"] = integers(found["seq"])
+    return events | {"file": pa.repeat(path.name, n), "row": pa.array(np.arange(row, row + n))}
+
+
+def integers(column: Column) -> Column:
+    """Return whole numbers, null for anything else.
+
+    >>> integers(pa.array(["7", " 8.0", "9.5", "x", None])).to_pylist()
+    [7, 8, None, None, None]
+    """
+    if pa.types.is_signed_integer(column.type):
+        return column.cast(pa.int64())
+    words = text(column)
+    whole = pc.if_else(pc.match_substring_regex(words, INTEGER), words, pa.scalar(None, pa.string()))
+    return pc.replace_substring_regex(whole, r"\.0+$", "").cast(pa.int64())
+
+
+def sides(column: Column) -> Column:
+    """Return who started a trade: 1 the buyer, -1 the seller, 0 where the cell is blank, null for anything else.
+
+    >>> sides(pa.array(["buy", "S", "-1", None, "NA", "both"])).to_pylist()
+    [1, -1, -1, 0, 0, None]
+    """
+    words = text(column)
+    blank = pc.or_(pc.is_null(words), pc.is_in(words, value_set=NO_VALUE))
+    where = pc.index_in(pc.utf8_lower(words), value_set=pa.array(list(SIDES)))
+    meaning = pa.array(list(SIDES.values()), pa.int8()).take(where)
+    return pc.if_else(blank, pa.scalar(0, pa.int8()), meaning)
+
+
+def closes(starts: Column, session: Session, interval_ns: int) -> Column:
+    """Return when intervals close that start at some times (`data.sources.times.bar_closes`), null for null."""
+    known = starts.is_valid().to_numpy(zero_copy_only=False)
+    ends = bar_closes(starts.cast(pa.int64()).fill_null(0).to_numpy(), session, interval_ns)
+    return pa.array(ends, pa.int64(), mask=~known).cast(TIME)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as an error lists them."""
+    shown = ", ".join(map(repr, names[:40]))
+    return shown + (f" and {len(names) - 40} more" if len(names) > 40 else "")
