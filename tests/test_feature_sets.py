@@ -49,7 +49,19 @@ def basket_rows(seed: int) -> Floats:
     return np.column_stack([closes, weights])
 
 
-INPUTS: dict[str, Callable[[int], Floats]] = {"hourly": hourly_rows, "basket_3": basket_rows}
+def tick_rows(seed: int) -> Floats:
+    """Trades of one session on a grid of cents, with flat stretches; the quote is known at first and sometimes not."""
+    rng = np.random.default_rng(seed)
+    price = np.round(200 + np.cumsum(rng.integers(-2, 3, ROWS) * 0.01 * (rng.random(ROWS) < 0.5)), 2)
+    half = rng.integers(1, 5, ROWS) * 0.005
+    bid, ask = price - half, price + half
+    bid[1:][rng.random(ROWS - 1) < 0.2] = np.nan
+    clock = [np.full(ROWS, 19_000), np.full(ROWS, 9), np.full(ROWS, 30), np.full(ROWS, 2), np.ones(ROWS)]
+    since = np.sort(rng.random(ROWS)) * 390
+    return np.column_stack([price, rng.integers(1, 500, ROWS), bid, ask, *clock, since, 390 - since])
+
+
+INPUTS: dict[str, Callable[[int], Floats]] = {"hourly": hourly_rows, "basket_3": basket_rows, "ticks": tick_rows}
 SETS = [*map(feature_set, FEATURE_SETS), basket(3)]
 every_set = pytest.mark.parametrize("fs", SETS, ids=lambda fs: fs.name)
 

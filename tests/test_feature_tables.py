@@ -18,7 +18,7 @@ from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import ConfigError, NotInLake
 from data import features_job
 from data.features.base import FeatureKind, FeatureSet
-from data.features.clock import session_clock
+from data.features.calendar import SessionClock
 from data.features.market import features_kind
 from data.features.tables import component_slices, feature_notes, runs
 from data.lake import Lake
@@ -41,7 +41,7 @@ def running_sum(x: Any, who: Any, state: Any, out: Any) -> None:
 
 def tick_inputs(fs: FeatureSet, records: pa.Table, context: Any) -> tuple[Any, Any]:
     ts = records["ts_event"].cast(pa.int64()).to_numpy()
-    day = session_clock(ts, context.session)[:, 0] if fs.name == "sessions" else np.ones(len(ts))
+    day = SessionClock(context.session).at(ts)[:, 0] if fs.name == "sessions" else np.ones(len(ts))
     return ts, np.column_stack([records["price"].to_numpy(), day])
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from bellwether.errors import ConfigError, DataError, NotInLake
 from data.lake import Entry, Lake, digest_of
+from data.vacuum import vacuum
 
 ROOT = Path(__file__).resolve().parents[1]
 KIND = "bars/1h"
@@ -215,14 +216,18 @@ KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 import pyarrow as pa
-from data import lake as module, storage
+from data import compaction, lake as module, storage, vacuum as cleaning
 from data.lake import Lake
+
+lake, operation = Lake(sys.argv[1]), sys.argv[3]
+CODE = {module.__file__, storage.__file__, compaction.__file__, cleaning.__file__}
+DATES = ("2024-01-02", "2024-01-03", "2024-01-04")
 
 def killed_at(step):
     seen = 0
     def trace(frame, event, arg):
         nonlocal seen
-        if frame.f_code.co_filename not in (module.__file__, storage.__file__):
+        if frame.f_code.co_filename not in CODE:
             return None
         seen += event == "line"
         if seen == step:
@@ -230,40 +235,83 @@ def killed_at(step):
         return trace
     sys.settrace(trace)
 
-def commit(value):
-    lake = Lake(sys.argv[1])
-    made = [lake.stage("bars/1h", name, pa.table({"x": [value]})) for name in "AB"]
-    lake.commit("bars/1h", made)
+def table(value):
+    return pa.table({"ts_event": pa.array([value], pa.timestamp("ns", "UTC")), "x": [value]})
 
-commit(0)
-for step in range(1, 1000):
+def commit(value):
+    lake.commit("ticks", [lake.stage("ticks", name, table(value)) for name in "AB"])
+
+def dates(value):
+    lake.commit("ticks", [lake.stage("ticks", "A", table(value), date=date) for date in DATES])
+
+def append(value):
+    lake.commit("ticks", [lake.append("ticks", name, table(value)) for name in "AB"])
+
+def compact(value):
+    compaction.compact(lake, "ticks")
+
+def vacuum(value):
+    cleaning.vacuum(lake, grace_s=0, dry_run=False)
+
+def prepare(step):
+    if operation == "compact":
+        commit(-step)
+        append(-step - 1)
+    if operation == "vacuum":
+        commit(-step)
+        commit(-step - 1)
+
+def state():
+    # every file that is named is read
+    return {
+        name: [(entry.rows, lake.read_entry(entry)["x"].to_pylist()) for entry in parts]
+        for name, parts in lake.parts("ticks").items()
+    }
+
+def as_if_done(before, value):
+    one = [(1, [value])]
+    if operation == "commit":
+        return {"A": one, "B": one}
+    if operation == "dates":
+        return {f"A/{date}": one for date in DATES}
+    if operation == "append":
+        return {name: before.get(name, []) + one for name in "AB"}
+    if operation == "compact":
+        return {name: [(2, sorted(x for _, values in parts for x in values))] for name, parts in before.items()}
+    return before
+
+for step in range(1, 2000):
+    prepare(step)
+    before = state()
     child = os.fork()
     if not child:
         killed_at(step)
-        commit(step)
+        globals()[operation](step)
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    lake = Lake(sys.argv[1])
-    a, b = (lake.read("bars/1h", name)["x"].to_pylist() for name in "AB")
-    assert a == b, (step, a, b)
-    print(step, a[0])
+    after = state()
+    assert after in (before, as_if_done(before, step)), (step, before, after)
+    print("old" if after == before else "new")
     if status == 0:
         break
-commit(-1)
+assert status == 0
+assert after == as_if_done(before, step)
+globals()[operation](step + 1)  # the dead ones hold no lock
+print(len(state()))
 """
 
 
 @pytest.mark.chaos
-def test_killed_at_any_step_the_lake_holds_the_old_state_or_the_new(lake):
-    command = [sys.executable, "-W", "ignore", "-c", KILLED_AT_EVERY_STEP, lake.uri, str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize("operation", ["commit", "dates", "append", "compact", "vacuum"])
+def test_killed_at_any_step_the_lake_holds_the_old_state_or_the_new(lake, operation):
+    command = [sys.executable, "-W", "ignore", "-c", KILLED_AT_EVERY_STEP, lake.uri, str(ROOT), operation]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    seen = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    *seen, partitions = done.stdout.split()
     assert len(seen) > 50
-    current = 0
-    for step, value in seen:
-        assert value in (current, step)  # as it was, or as this child wanted it
-        current = value
-    assert current == len(seen) < 999  # the last child got through
-    assert lake.read(KIND, "A")["x"].to_pylist() == [-1]  # and the dead ones hold no lock
-    assert lake.kinds() == (KIND,)
+    assert set(seen) == ({"old"} if operation == "vacuum" else {"old", "new"})
+    assert int(partitions) == (3 if operation == "dates" else 2)
+    assert lake.kinds() == ("ticks",)
+    assert vacuum(lake, grace_s=0, dry_run=False).files.keys() <= {"ticks"}
+    tables = {name for name in files(lake) if not name.endswith(("/manifest.json", "/.lock"))}
+    assert tables == {entry.path for entry in lake.entries("ticks").values()}

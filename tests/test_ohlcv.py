@@ -275,3 +275,10 @@ def test_real_bars_of_another_market_need_their_zone(market_data):
     assert closes(screened.kept.slice(0, 1)) == ["2025-05-02 03:50"]
     with pytest.raises(DataError, match=r"of 4,275 rows are outside the session"):
         screen(read(market_data, timezone="UTC", **options), nse)
+
+
+def test_rows_without_any_time_condemn_a_file_only_at_its_start():
+    footer = pa.array(["-- end of file --"])
+    with pytest.raises(DataError, match="reads '-- end of file --'; write times as ISO 8601"):
+        to_utc(footer, NEW_YORK, "time")
+    assert to_utc(footer, NEW_YORK, "time", strict=False).null_count == 1

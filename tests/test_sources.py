@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import yfinance
 from yfinance.data import YfData
 
-from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.config.recipe import Part, Session, nanoseconds
 from bellwether.errors import ConfigError, UnknownName
-from data.ingest import ingest
+from data.batch import SOURCE
+from data.intake import Intake, take
 from data.lake import Lake
 from data.options import checked
-from data.quality import screen
-from data.records import BARS
+from data.records import RECORDS, record_kind
+from data.records.base import RuleContext
+from data.screen import FOREVER, Screened, screen, screened_schema
 from data.sources import SOURCES, source
-from data.sources.base import RAW, SourceContext
-
-HOUR = 3_600_000_000_000
+from data.sources.base import SourceContext
 
 
 def ohlcv_options(root: Path) -> dict[str, Any]:
@@ -110,25 +110,54 @@ OPTIONS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "yahoo": lambda root: {"symbols": ["AMD", "MSFT", "NVDA"], "start": "2024-05-03", "end": "2024-05-04"},
     "lobster": lobster_options,
     "binance": binance_options,
-    "simulator": lambda root: {"seed": 5, "sessions": 4},
+    "simulator": lambda root: {"seed": 5, "sessions": 4, "events": 200},
 }
 """Options of a small market of each source, whose files, if any, are made below the given folder."""
 
+INTERVALS = {"bars": "1h", "factors": "1d"}
+"""Of the records that have one."""
+
+SPOILT: dict[str, tuple[str, Any, str]] = {
+    "bars": ("close", -1.0, "non_positive_price"),
+    "ticks": ("price", -1.0, "non_positive_price"),
+    "books": ("bid_qty_1", -1.0, "negative_quantity"),
+    "deltas": ("action", "guess", "unknown_action"),
+    "factors": ("value", math.nan, "not_finite"),
+}
+"""A cell of each record kind that makes its row a bad one, and why."""
+
+PAIRS = [(kind, record) for kind in SOURCES for record in source(kind).records]
+
 every_source = pytest.mark.parametrize("kind", SOURCES)
+every_pair = pytest.mark.parametrize(("kind", "record"), PAIRS)
 
 
-def market(kind: str, root: Path) -> list[pa.Table]:
+def intake(kind: str, record: str, root: Path) -> Intake:
+    part = Part(kind=kind, options=OPTIONS[kind](root))
+    return Intake(source=part, record=record, interval=INTERVALS.get(record), session=Session(), root=root)
+
+
+def market(kind: str, record: str, root: Path) -> pa.Table:
     found = source(kind)
-    context = SourceContext(root=root, session=Session(), interval_ns=HOUR)
-    return list(found.read(checked(kind, found.options, OPTIONS[kind](root)), context))
+    interval = INTERVALS.get(record)
+    interval_ns = nanoseconds(interval) if interval else 0
+    context = SourceContext(root=root, session=Session(), interval_ns=interval_ns, record=record)
+    tables = list(found.read(checked(kind, found.options, OPTIONS[kind](root)), context))
+    assert all(table.schema.equals(record_kind(record).raw) for table in tables)
+    return pa.concat_tables(tables)
+
+
+def screened(record: str, raw: pa.Table) -> Screened:
+    return screen(record_kind(record), raw, RuleContext(session=Session(), now=FOREVER))
 
 
 def test_every_source_of_the_table_is_tested():
     assert set(OPTIONS) == set(SOURCES)
+    assert set(SPOILT) == set(RECORDS)
 
 
 def test_an_unknown_source_lists_the_known():
-    with pytest.raises(UnknownName, match="no source 'olhcv'; known: ohlcv, simulator"):
+    with pytest.raises(UnknownName, match=f"no source 'olhcv'; known: {', '.join(sorted(SOURCES))}"):
         source("olhcv")
 
 
@@ -143,68 +172,67 @@ def test_options_it_does_not_know_are_refused(kind, tmp_path):
         checked(kind, source(kind).options, OPTIONS[kind](tmp_path) | {"colour": "red"})
 
 
-@every_source
-def test_tables_have_the_raw_schema_with_utc_nanoseconds(kind, tmp_path):
-    tables = market(kind, tmp_path)
-    assert sum(t.num_rows for t in tables) > 0
-    assert all(t.schema.equals(RAW) for t in tables)
-    assert RAW.field("ts_event").type == pa.timestamp("ns", tz="UTC")
-    everything = pa.concat_tables(tables)
-    assert everything["file"].null_count == 0
-    pairs = set(zip(everything["file"].to_pylist(), everything["row"].to_pylist(), strict=True))
-    assert len(pairs) == everything.num_rows  # a row says where it is from, and no two say the same
+@every_pair
+def test_tables_have_the_raw_schema_with_utc_nanoseconds(kind, record, tmp_path):
+    everything = market(kind, record, tmp_path)
+    assert everything.num_rows > 3
+    assert everything.schema.field("ts_event").type == pa.timestamp("ns", tz="UTC")
+    assert everything["file"].null_count == everything["row"].null_count == 0
 
 
-@every_source
-def test_screened_bars_rise_and_close_within_the_session(kind, tmp_path):
-    screened = screen(pa.concat_tables(market(kind, tmp_path)), Session())
-    assert screened.rejected.num_rows == 0
-    assert screened.kept.schema == BARS
-    for symbol in screened.kept["symbol"].unique().to_pylist():
-        ts = screened.kept.filter(pa.compute.equal(screened.kept["symbol"], symbol))["ts_event"]
-        assert (np.diff(ts.cast(pa.int64()).to_numpy()) > 0).all()
-        local = ts.cast(pa.timestamp("ns", tz="America/New_York"))
-        minutes = [t.hour * 60 + t.minute for t in local.to_pylist()]
-        assert set(minutes) == {630, 690, 750, 810, 870, 930, 960}  # closes: the last bar is half an hour long
+@every_pair
+def test_a_row_says_where_it_is_from(kind, record, tmp_path):
+    everything = market(kind, record, tmp_path)
+    origin = ["file", "row"] + ["symbol", *record_kind(record).key] * (record in ("deltas", "factors"))
+    places = everything.group_by(origin).aggregate([])  # a message has several deltas, a wide line several factors
+    assert places.num_rows == everything.num_rows
 
 
-@every_source
-def test_reading_again_gives_the_same_rows(kind, tmp_path):
-    assert pa.concat_tables(market(kind, tmp_path)).equals(pa.concat_tables(market(kind, tmp_path)))
-
-
-@every_source
-def test_a_row_that_went_bad_is_quarantined_and_the_others_stay(kind, tmp_path):
-    everything = pa.concat_tables(market(kind, tmp_path))
-    close = everything["close"].to_numpy().copy()
-    close[3] = -close[3]
-    bad = everything.set_column(RAW.get_field_index("close"), RAW.field("close"), pa.array(close))
-    screened = screen(bad, Session())
-    assert screened.kept.num_rows == everything.num_rows - 1
-    (rejected,) = screened.rejected.to_pylist()
-    assert (rejected["file"], rejected["row"]) == (everything["file"][3].as_py(), everything["row"][3].as_py())
-    assert rejected["reason"] == "non_positive_price"
-
-
-@every_source
-def test_ingesting_again_changes_nothing(kind, tmp_path):
-    options = OPTIONS[kind](tmp_path)
-    symbols = sorted(pa.concat_tables(market(kind, tmp_path))["symbol"].unique().to_pylist())
-    weights = "\n".join(f"2025-01-01,{s},{1 / len(symbols)}" for s in symbols)
-    (tmp_path / "weights.csv").write_text(f"effective_date,symbol,weight\n{weights}\n")
-    recipe = Recipe(
-        name="contract",
-        source=Part(kind=kind, options=options),
-        universe=Universe(
-            name="all",
-            symbols=tuple(symbols[:-1]),
-            index=symbols[-1],
-            weights=Part(kind="plain", options={"paths": "weights.csv"}),
-        ),
-        families=("majority",),
+@every_pair
+def test_records_rise_and_none_is_rejected(kind, record, tmp_path):
+    everything = market(kind, record, tmp_path)
+    found = screened(record, everything)
+    assert found.rejected.num_rows == 0
+    assert found.kept.num_rows == everything.num_rows
+    assert found.kept.schema == screened_schema(record_kind(record))
+    order = [("symbol", "ascending"), *((name, "ascending") for name in record_kind(record).order)]
+    assert (
+        found.kept.sort_by(order).select(record_kind(record).order).equals(found.kept.select(record_kind(record).order))
     )
+
+
+@pytest.mark.parametrize("kind", [kind for kind, record in PAIRS if record == "bars"])
+def test_bars_are_stamped_with_their_close(kind, tmp_path):
+    ts = market(kind, "bars", tmp_path)["ts_event"].cast(pa.timestamp("ns", tz="America/New_York"))
+    minutes = {t.hour * 60 + t.minute for t in ts.to_pylist()}
+    assert minutes == {630, 690, 750, 810, 870, 930, 960}  # the last bar of a day is half an hour long
+
+
+@every_pair
+def test_reading_again_gives_the_same_rows(kind, record, tmp_path):
+    assert market(kind, record, tmp_path).equals(market(kind, record, tmp_path))
+
+
+@every_pair
+def test_a_row_that_went_bad_is_quarantined_and_the_others_stay(kind, record, tmp_path):
+    everything = market(kind, record, tmp_path)
+    name, value, reason = SPOILT[record]
+    cells = everything[name].to_pylist()
+    cells[3] = value
+    at = everything.schema.get_field_index(name)
+    bad = everything.set_column(at, everything.schema.field(name), pa.array(cells, everything.schema.field(name).type))
+    found = screened(record, bad)
+    assert found.kept.num_rows == everything.num_rows - 1
+    (rejected,) = found.rejected.to_pylist()
+    assert (rejected["file"], rejected["row"]) == (everything["file"][3].as_py(), everything["row"][3].as_py())
+    assert rejected["reason"] == reason
+
+
+@every_pair
+def test_ingesting_again_changes_nothing(kind, record, tmp_path):
     lake = Lake(str(tmp_path / "lake"))
-    first, again = (ingest(recipe, lake, tmp_path) for _ in range(2))
+    first, again = (take(intake(kind, record, tmp_path), lake) for _ in range(2))
     assert first.added == first.kept == first.rows_in > 0
     assert (again.added, again.revised, again.unchanged) == (0, 0, first.kept)
     assert again.version == first.version != ""
+    assert {entry.note[SOURCE].split(":")[0] for entry in lake.entries(first.kind).values()} == {kind}

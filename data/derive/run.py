@@ -22,6 +22,7 @@ from data.derive.base import Derivation, DeriveContext
 from data.lake import Lake
 from data.options import checked
 from data.records import RecordKind, record_kind
+from data.records.rules import EARLY
 from data.report import DeriveReport
 from data.slices import Slice, read_slice, slices
 from data.spool import Spool
@@ -163,7 +164,7 @@ def _run(
             session=recipe.session,
             now=now,
             folder=Path(folder),
-            notes=lambda symbol: {SERIES: series, INPUTS: digests[symbol]},
+            notes=lambda symbol: {SERIES: series, INPUTS: "" if _early(batch) else digests[symbol]},
             instead=frozenset(todo),
         )
         made = Spool(Path(folder) / "made", dated=record.dated)
@@ -173,6 +174,11 @@ def _run(
         batch.judge_all(lake, made, tell)
         report = batch.report(lake, batch.write(lake, tell))
     return DeriveReport(**vars(report), up_to_date=tuple(symbol for symbol in inputs if symbol not in todo))
+
+
+def _early(batch: Batch) -> bool:
+    # some records are not to be seen yet: their symbol is to be made again
+    return any(batch.reasons[reason] for reason in EARLY)
 
 
 def _made(step: Step, parts: Sequence[Slice], session: Session, lake: Lake) -> Iterator[pa.Table]:

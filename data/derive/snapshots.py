@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bellwether.config.recipe import Frozen
 from bellwether.errors import ConfigError
+from data.arrow import Column
 from data.derive.base import Derivation, DeriveContext
 from data.records import BOOKS, TIME
 
@@ -55,7 +56,7 @@ def _last_of_each(ends: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _stamped(books: pa.Table, step: int) -> pa.Table:
     n = books.num_rows
-    given = {
+    given: dict[str, Column] = {
         "ts_event": pa.array(_ends(books, step)).cast(TIME),
         "ts_recv": pa.nulls(n, TIME),
         "trade_px": pa.nulls(n, pa.float64()),

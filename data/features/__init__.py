@@ -12,6 +12,7 @@ from data.options import checked
 
 FEATURE_SETS: Places = {
     "hourly": ("data.features.hourly", "KIND"),
+    "ticks": ("data.features.ticks", "KIND"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""
 

@@ -15,7 +15,7 @@ from bellwether.errors import ConfigError, NotInLake
 from data.arrow import pc
 from data.features import feature_kind, features_of
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
-from data.features.clock import session_clock
+from data.features.calendar import CLOCK, SessionClock
 from data.lake import Lake
 from data.records import record_kind
 from data.slices import Slice, read_slice, slices
@@ -67,8 +67,8 @@ def runs(recipe: Recipe, parts: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
 
 
 def _same_session(recipe: Recipe, before: int, after: int) -> bool:
-    days = session_clock(np.array([before, after]), recipe.session)[:, 0]
-    return bool(days[0] == days[1])
+    sessions = SessionClock(recipe.session).at(np.array([before, after]))[:, CLOCK.index("session")]
+    return bool(sessions[0] == sessions[1])
 
 
 def feature_notes(recipe: Recipe, lake: Lake, records: Slices) -> dict[str, dict[str, str]]:

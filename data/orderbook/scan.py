@@ -50,7 +50,7 @@ def scan(action: Any, side: Any, value: Any, time: Any, book: Any, levels: int, 
         if did == CLEAR:
             clear(book)
             m.loading, m.following, m.last, m.skipped = 1, SNAPSHOT, m.seq, 0
-        elif did == EXECUTE or did == HIDDEN or did == CROSS:
+        elif did in (EXECUTE, HIDDEN, CROSS):
             m.trade_px, m.trade_side = value[0, i], -side[i]
             m.trade_qty = value[1, i] if np.isnan(m.trade_qty) else m.trade_qty + value[1, i]
         if SET <= did <= EXECUTE and not m.skipped:

@@ -87,7 +87,7 @@ class RecordKind:
         """Whether records without a ``seq`` are told apart by what they say.
 
         Rows of a symbol and instant that say the same are then one record; those that differ are different ones, and
-        the lake numbers them in the order they come.
+        the lake numbers them in the order they come. A source numbers all its records of a symbol, or none.
         """
         return self.key == ("ts_event", "seq")
 

@@ -10,6 +10,9 @@ import pyarrow as pa
 from data.arrow import Column, pc
 from data.records.base import Columns, Flags, Rule, RuleContext
 
+EARLY = ("not_yet", "not_closed")
+"""Reasons of records that become visible after the clock's time: they are good ones later."""
+
 
 def not_finite(required: Sequence[str], known: Sequence[str] = ()) -> Rule:
     """Reject NaN and infinite numbers in ``required`` columns, and infinite ones where a number may be missing."""

@@ -94,7 +94,8 @@ def of_event(
     events: dict[str, Column] = {"symbol": text(found["symbol"]) if "symbol" in found else pa.repeat(stem(path), n)}
     for name in ("ts_event", "ts_recv"):
         if name in found and not pa.types.is_null(found[name].type):
-            events[name] = to_utc(found[name], zone, f"column {columns[name]!r} of {path.name}")
+            where = f"column {columns[name]!r} of {path.name}"
+            events[name] = to_utc(found[name], zone, where, strict=row == 1)
     if "seq" in found:
         events["seq"] = integers(found["seq"])
     return events | {"file": pa.repeat(path.name, n), "row": pa.array(np.arange(row, row + n))}

@@ -87,7 +87,7 @@ def _raw(
     values: dict[str, Column] = {name: numbers(found[name]) for name in NAMES[2:] if name in found}
     if options.volume == "absent":
         values["volume"] = values.get("volume", pa.nulls(n, pa.float64())).fill_null(0.0)
-    times = to_utc(found["time"], options.timezone, f"column {columns['time']!r} of {path.name}")
+    times = to_utc(found["time"], options.timezone, f"column {columns['time']!r} of {path.name}", strict=row == 1)
     if options.stamped == "start":
         times = closes(times, context.session, context.interval_ns)
     arrays: dict[str, Column] = {"symbol": symbol, "ts_event": times, **values}

@@ -20,7 +20,7 @@ WALL = pa.timestamp("ns")
 OFFSET = r"(?P<offset>:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?))$"  # after minutes or seconds: a date ends in -02 too
 
 
-def to_utc(column: Column, zone: str | None, where: str) -> Column:
+def to_utc(column: Column, zone: str | None, where: str, *, strict: bool = True) -> Column:
     """Return times as UTC nanoseconds, null where a cell is no time.
 
     Parameters
@@ -32,19 +32,22 @@ def to_utc(column: Column, zone: str | None, where: str) -> Column:
         one, a skipped one as the first instant after the gap: never earlier than it can have been known.
     where : str
         How errors call the column.
+    strict : bool
+        Refuse a column of which no cell can be read. A file's first rows tell that its times are of another form;
+        later ones, such as a footer, are bad rows and no more.
 
     Raises
     ------
     ConfigError
         Times name no zone and ``zone`` is None; or they name one and show other wall times than ``zone`` does.
     DataError
-        The column holds something else, such as numbers, or no cell of it can be read.
+        The column holds something else, such as numbers, or ``strict`` and no cell of it can be read.
 
     >>> to_utc(pa.array(["2025-01-02 09:30", "tomorrow"]), "America/New_York", "time").cast("string").to_pylist()
     ['2025-01-02 14:30:00.000000000Z', None]
     """
     if pa.types.is_string(column.type):
-        return _from_text(column, zone, where)
+        return _from_text(column, zone, where, strict)
     if not pa.types.is_timestamp(column.type) and not pa.types.is_date(column.type):
         raise DataError(f"{where} holds {column.type}; times are timestamps, dates or ISO 8601 text: convert it first")
     if pa.types.is_timestamp(column.type) and column.type.tz:
@@ -53,13 +56,13 @@ def to_utc(column: Column, zone: str | None, where: str) -> Column:
     return _localised(column.cast(WALL), zone, where)
 
 
-def _from_text(column: Column, zone: str | None, where: str) -> Column:
+def _from_text(column: Column, zone: str | None, where: str, strict: bool) -> Column:
     trimmed = pc.utf8_trim_whitespace(column)
     aware = pc.fill_null(pc.match_substring_regex(trimmed, OFFSET), False)
     nothing = pa.scalar(None, pa.string())
     named, unnamed = pc.if_else(aware, trimmed, nothing), pc.if_else(aware, nothing, trimmed)
     utc, local = _parsed(named, TIME), _parsed(unnamed, WALL)
-    if len(column) > column.null_count and utc.null_count == local.null_count == len(column):
+    if strict and len(column) > column.null_count and utc.null_count == local.null_count == len(column):
         example = trimmed.drop_null()[0].as_py()
         raise DataError(f"{where} reads {example!r}; write times as ISO 8601, such as 2025-01-02 09:30:00")
     walls = _parsed(pc.replace_substring_regex(named, r"(Z|[+-]\d\d(:?\d\d)?)$", ""), WALL)
