@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Session
 from data.orderbook.known import known_shares
-from data.orderbook.replay import Replay, _actions, _times
+from data.orderbook.replay import Replay, actions, times
 from data.orderbook.scan import scan
 from data.orderbook.state import new_book, resized, tallied
 from data.records import DELTAS
@@ -52,7 +52,7 @@ def kernel(table: pa.Table, levels: int, depth: int, whole: bool) -> Callable[[]
     n = table.num_rows
     book = resized(new_book(depth, whole), n + 1 if depth == 0 else 64)
     value = np.stack([table[name].to_numpy() for name in ("price", "qty")])
-    action, side, time = _actions(table), table["side"].to_numpy(), _times(table)
+    action, side, time = actions(table), table["side"].to_numpy(), times(table)
     stamp, out = np.empty((n, 3), np.int64), np.empty((n, 4 * levels + 3))
     fresh = [array.copy() for array in book[1:]]
 

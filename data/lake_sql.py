@@ -86,7 +86,7 @@ def connected(lake: Lake) -> Iterator[Any]:
 def queried(lake: Lake, query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> Iterator[Any]:
     """Run one SELECT over the views of a lake, with values bound to ``?`` or ``$name``.
 
-    DESCRIBE, SHOW and SUMMARIZE count as SELECT. Nothing else runs, so a query changes no file.
+    SHOW and DESCRIBE count as SELECT. Nothing else runs, so a query changes no file.
 
     Yields
     ------
@@ -257,7 +257,7 @@ def _check_reads(connection: Any, query: str) -> None:
         return  # running it says what is wrong with it, and where
     if said["error"] or len(said["statements"]) != 1 or set(re.findall(r'"type":"(\w+_NODE)"', syntax)) - READS:
         raise ConfigError(
-            f"{query.strip()!r} is not one query that only reads; ask one SELECT (or SHOW, DESCRIBE, SUMMARIZE)"
+            f"{query.strip()!r} is not one query that only reads; ask one SELECT, SHOW or DESCRIBE"
         )
 
 

@@ -68,7 +68,10 @@ def expected(code: str, ts: int) -> tuple[float, ...]:
 def test_agrees_with_the_calendar_at_any_minute(code: str) -> None:
     rng = np.random.default_rng(0)
     first, last = nanoseconds("2023-12-20", "UTC"), nanoseconds("2026-01-10", "UTC")
-    ts = rng.integers(first, last, 1_500) // (2 * HALF_MINUTE) * 2 * HALF_MINUTE + rng.integers(0, 2, 1_500) * HALF_MINUTE
+    ts = (
+        rng.integers(first, last, 1_500) // (2 * HALF_MINUTE) * 2 * HALF_MINUTE
+        + rng.integers(0, 2, 1_500) * HALF_MINUTE
+    )
     got = SessionClock(Session(timezone=CALENDARS[code], calendar=code)).at(ts)
     np.testing.assert_allclose(got, [expected(code, int(t)) for t in ts], rtol=0, atol=1e-9)
 
@@ -102,7 +105,9 @@ def test_without_a_calendar_every_day_has_the_regular_hours(seconds: int, zone: 
     inside = min(max(now, opens), closes)
     day = (local.date() - date(1970, 1, 1)).days
     minutes = [(inside - opens) / timedelta(minutes=1), (closes - inside) / timedelta(minutes=1)]
-    assert got == pytest.approx([day, local.hour, local.minute, local.weekday(), float(opens <= now < closes), *minutes])
+    assert got == pytest.approx(
+        [day, local.hour, local.minute, local.weekday(), float(opens <= now < closes), *minutes]
+    )
 
 
 def test_holidays_early_closes_and_weekends_are_known() -> None:

@@ -61,7 +61,34 @@ def tick_rows(seed: int) -> Floats:
     return np.column_stack([price, rng.integers(1, 500, ROWS), bid, ask, *clock, since, 390 - since])
 
 
-INPUTS: dict[str, Callable[[int], Floats]] = {"hourly": hourly_rows, "basket_3": basket_rows, "ticks": tick_rows}
+def microstructure_rows(seed: int) -> Floats:
+    """Five known levels around a mid in half ticks, a spread of a few ticks, a trade in every fourth row."""
+    rng = np.random.default_rng(seed)
+    half, mid = 0.005 * rng.integers(1, 8, ROWS), 20.0 + 0.005 * np.cumsum(rng.integers(-3, 4, ROWS))
+    quantity = rng.integers(1, 9, (ROWS, 5, 2)) * 100.0
+    away = half[:, None] + 0.01 * np.arange(5)
+    levels = np.stack([mid[:, None] - away, quantity[:, :, 0], mid[:, None] + away, quantity[:, :, 1]], axis=2)
+    traded, side = rng.random(ROWS) < 0.25, rng.integers(-1, 2, ROWS)
+    trade = np.where(traded, [mid + side * half, rng.integers(1, 300, ROWS), side], [[np.nan], [np.nan], [0.0]]).T
+    second = 34_200.0 + np.cumsum(rng.exponential(0.2, ROWS))
+    return np.column_stack([levels.reshape(ROWS, 20), trade, second, np.full(ROWS, 5.0), second / 86_400])
+
+
+def books_5min_rows(seed: int) -> Floats:
+    """A random walk of the mid in five-minute steps, day and night, its quotes and their quantities."""
+    rng = np.random.default_rng(seed)
+    mid, half = 20 * np.exp(np.cumsum(rng.normal(0, 0.003, ROWS))), rng.integers(1, 5, ROWS) * 0.005
+    hour, weekday = np.arange(ROWS) // 12 % 24, np.arange(ROWS) // 288 % 7
+    return np.column_stack([mid - half, mid + half, *rng.integers(1, 500, (2, ROWS)), hour, weekday])
+
+
+INPUTS: dict[str, Callable[[int], Floats]] = {
+    "hourly": hourly_rows,
+    "basket_3": basket_rows,
+    "ticks": tick_rows,
+    "microstructure": microstructure_rows,
+    "books-5min": books_5min_rows,
+}
 SETS = [*map(feature_set, FEATURE_SETS), basket(3)]
 every_set = pytest.mark.parametrize("fs", SETS, ids=lambda fs: fs.name)
 

@@ -234,7 +234,7 @@ def test_a_source_that_breaks_off_half_way_leaves_the_lake_as_it_was(market):
 
 def test_an_unknown_source_lists_the_known(market):
     recipe = market.recipe().model_copy(update={"source": Part(kind="tape")})
-    with pytest.raises(UnknownName, match="no source 'tape'; known: .*ohlcv, simulator"):
+    with pytest.raises(UnknownName, match=r"no source 'tape'; known: .*ohlcv, simulator"):
         ingest(recipe, market.lake, market.root)
 
 

@@ -220,6 +220,7 @@ from data import compaction, lake as module, storage, vacuum as cleaning
 from data.lake import Lake
 
 lake, operation = Lake(sys.argv[1]), sys.argv[3]
+os.fsync = lambda handle: None  # against a power cut; what a killed process has written is there
 CODE = {module.__file__, storage.__file__, compaction.__file__, cleaning.__file__}
 DATES = ("2024-01-02", "2024-01-03", "2024-01-04")
 
@@ -254,11 +255,12 @@ def vacuum(value):
     cleaning.vacuum(lake, grace_s=0, dry_run=False)
 
 def prepare(step):
-    if operation == "compact":
+    if operation != "dates":
         commit(-step)
+    if operation == "compact":
         append(-step - 1)
     if operation == "vacuum":
-        commit(-step)
+        vacuum(step)
         commit(-step - 1)
 
 def state():

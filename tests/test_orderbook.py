@@ -1,11 +1,10 @@
-"""The order book against plain dicts, against markets of which it is told a part, and against LOBSTER's own books."""
+"""The order book against plain dicts, and against markets of which it is told a part."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
 from bellwether.errors import DataError
-from data.orderbook.known import known_shares
 from data.orderbook.replay import BLOCK, Replay
 from data.orderbook.state import Book, new_book, resized, tallied
 from data.records import BOOKS, DELTAS
-from data.sources.base import SourceContext
-from data.sources.lobster import LOBSTER, LobsterOptions
 
 Delta = tuple[str, int, float | None, float | None]
 Levels = list[tuple[float | None, float | None]]
 CLEAR: Delta = ("clear", 0, None, None)
 UNKNOWN, EMPTY = (None, None), (None, 0.0)
-LOBSTER_DAYS = ("AMZN", "GOOG")
 
 
 def table(messages: list[list[Delta]], prev: list[int | None] | None = None, first: int = 1) -> pa.Table:
@@ -299,7 +293,8 @@ def test_updates_are_applied_from_the_one_that_contains_the_snapshot() -> None:
 
 
 def test_an_update_that_follows_the_snapshot_at_once_is_applied() -> None:
-    assert numbered([(None, 10), (10, 12), (12, 13)])[0] == [10.0, 12.0, 13.0]
+    assert numbered([(None, 10), (10, 12), (12, 13)]) == ([10.0, 12.0, 13.0], {})
+    assert numbered([(None, 10), (8, 10), (10, 12)]) == ([10.0, 10.0, 12.0], {})
 
 
 def test_a_break_makes_the_book_unknown_until_the_next_snapshot() -> None:
@@ -376,31 +371,3 @@ def test_there_is_room_for_any_number_of_levels() -> None:
     rows, replay = replayed(full, new_book(whole=True))
     assert levels_of(rows.to_pylist()[-1], 1, 3) == [(n, n / 2), (n - 1, (n - 1) / 2), (n - 2, (n - 2) / 2)]
     assert replay.book.sides["held"].tolist() == [n, 0]
-
-
-# LOBSTER's own books
-
-
-def lobster(market_data: Path, symbol: str, record: str) -> pa.Table:
-    options = LobsterOptions(path=f"lobster/{symbol}_2012-06-21_34200000_57600000_message_5.csv.gz")
-    context = SourceContext(root=market_data, session=Session(), interval_ns=0, record=record)
-    return pa.concat_tables(LOBSTER.read(options, context))
-
-
-@pytest.mark.parametrize("symbol", LOBSTER_DAYS)
-def test_every_level_that_messages_determine_is_lobsters_in_every_row(market_data: Path, symbol: str) -> None:
-    """The order book file is only the check: of it, the rebuilt book has seen the first row."""
-    rows, replay = replayed(lobster(market_data, symbol, "deltas"), new_book(depth=5), levels=5)
-    want = lobster(market_data, symbol, "books")
-    assert rows["seq"].equals(want["seq"])
-    for side in ("bid", "ask"):
-        for level in range(1, 6):
-            for what in ("px", "qty"):
-                name = f"{side}_{what}_{level}"
-                got = rows[name].to_numpy()
-                known = ~np.isnan(got)
-                np.testing.assert_array_equal(got[known], want[name].to_numpy()[known], name)
-    assert set(tallied(replay.book)) == {"beyond"}
-    shares = {(known.side, known.level): known for known in known_shares(rows, 5)}
-    assert all(shares[side, 1].price > 0.54 and shares[side, 1].quantity > 0.48 for side in ("bid", "ask"))
-    assert all(shares[side, 5].price > 0.11 and shares[side, 5].quantity > 0.09 for side in ("bid", "ask"))

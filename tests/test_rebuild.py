@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -20,9 +22,11 @@ from bellwether.errors import ConfigError
 from data.derive import derivation
 from data.derive.base import DeriveContext
 from data.options import checked
+from data.orderbook.known import known_shares
 from data.records import BOOKS, DELTAS
 from data.sources.base import SourceContext
 from data.sources.binance import BINANCE, BinanceOptions
+from data.sources.lobster import LOBSTER, LobsterOptions
 
 CAPTURE = "binance/usdm_btcusdt_20240808.gz"
 DAY = 86_400_000_000_000
@@ -102,6 +106,35 @@ def test_the_rebuilt_best_is_binances_own(capture: tuple, whole: bool) -> None: 
     assert [(seq, top) for seq, top in tops if top != by_update.get(seq, top)] == []
     last = [quotes[bisect_right(updates, seq) - 1][1] for seq, _ in tops]
     assert [(top, quote) for (_, top), quote in zip(tops, last, strict=True) if top != quote] == []
+
+
+# LOBSTER's own books
+
+
+def lobster(market_data: Path, symbol: str, record: str) -> pa.Table:
+    options = LobsterOptions(path=f"lobster/{symbol}_2012-06-21_34200000_57600000_message_5.csv.gz")
+    context = SourceContext(root=market_data, session=Session(), interval_ns=0, record=record)
+    return pa.concat_tables(LOBSTER.read(options, context))
+
+
+@pytest.mark.parametrize("symbol", ["AMZN", "GOOG"])
+def test_every_level_that_messages_determine_is_lobsters_in_every_row(
+    market_data: Path, symbol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The order book file is only the check: of it, the rebuilt book has seen the first row."""
+    with caplog.at_level(logging.INFO, "data.derive.rebuild"):
+        rows = made("rebuild", [lobster(market_data, symbol, "deltas")], depth=5, levels=5)
+    want = lobster(market_data, symbol, "books")
+    assert rows["seq"].equals(want["seq"])
+    for side, level, what in product(("bid", "ask"), range(1, 6), ("px", "qty")):
+        name = f"{side}_{what}_{level}"
+        got = rows[name].to_numpy()
+        known = ~np.isnan(got)
+        np.testing.assert_array_equal(got[known], want[name].to_numpy()[known], name)
+    assert [re.sub(r"[\d,]+", "N", message) for message in caplog.messages] == ["deltas of A: N beyond"]
+    shares = {(known.side, known.level): known for known in known_shares(rows, 5)}
+    assert all(shares[side, 1].price > 0.54 and shares[side, 1].quantity > 0.48 for side in ("bid", "ask"))
+    assert all(shares[side, 5].price > 0.11 and shares[side, 5].quantity > 0.09 for side in ("bid", "ask"))
 
 
 # Sampled by the interval

@@ -13,6 +13,8 @@ from data.options import checked
 FEATURE_SETS: Places = {
     "hourly": ("data.features.hourly", "KIND"),
     "ticks": ("data.features.ticks", "KIND"),
+    "microstructure": ("data.features.microstructure", "KIND"),
+    "books-5min": ("data.features.books_5min", "KIND"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""
 

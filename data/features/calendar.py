@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -216,7 +217,7 @@ def _schedule_hours(schedule: Any) -> Iterator[Hours]:
 
 def _clock_changes(zone: ZoneInfo, midnights: Sequence[int]) -> Iterator[int]:
     """Seconds at which the zone's clock is moved, by bisection of the days in which it is."""
-    for low, high in zip(midnights, midnights[1:], strict=False):
+    for low, high in pairwise(midnights):
         before = _offset(low, zone)
         if _offset(high, zone) == before:
             continue

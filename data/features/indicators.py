@@ -52,7 +52,7 @@ def rsi_step(s: Any, move: float, row: int) -> float:
     s.gain = wilder(s.gain, max(move, 0.0), RSI_PERIOD, row)
     s.loss = wilder(s.loss, max(-move, 0.0), RSI_PERIOD, row)
     moved = s.gain + s.loss
-    return 100.0 * s.gain / moved if moved > 0.0 else 50.0  # type: ignore[no-any-return]
+    return 100.0 * s.gain / moved if moved > 0.0 else 50.0
 
 
 @compiled
@@ -100,4 +100,4 @@ def _average(last: Any) -> float:
     total = 0.0
     for k in range(last.size):
         total += last[k]
-    return total / last.size
+    return total / last.size  # type: ignore[no-any-return]

@@ -91,7 +91,7 @@ class Replay:
         stamp, out = self._room(n)
         value = np.stack([deltas[name].to_numpy() for name in ("price", "qty")])
         side = deltas["side"].to_numpy().astype(np.int8, copy=False)
-        rows = scan(_actions(deltas), side, value, _times(deltas), self.book, self.levels, stamp, out)
+        rows = scan(actions(deltas), side, value, times(deltas), self.book, self.levels, stamp, out)
         return self._table(stamp[:rows], out[:rows])
 
     def _room(self, rows: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -113,18 +113,26 @@ class Replay:
         return pa.table(arrays, schema=BOOKS)
 
 
-def _actions(deltas: pa.Table) -> NDArray[np.int8]:
+def actions(deltas: pa.Table) -> NDArray[np.int8]:
+    """Return what each delta does, as a position in `data.records.deltas.ACTIONS`.
+
+    Raises
+    ------
+    DataError
+        An action is none of them.
+    """
     positions = pc.index_in(deltas["action"], value_set=pa.array(ACTIONS))
     if positions.null_count:
         strange = sorted({str(name) for name in deltas["action"].filter(positions.is_null()).to_pylist()})
         raise DataError(f"no action is called {', '.join(strange)}; known: {', '.join(ACTIONS)}")
-    actions: NDArray[np.int8] = positions.to_numpy().astype(np.int8)
-    return actions
+    numbers: NDArray[np.int8] = positions.to_numpy().astype(np.int8)
+    return numbers
 
 
-def _times(deltas: pa.Table) -> NDArray[np.int64]:
+def times(deltas: pa.Table) -> NDArray[np.int64]:
+    """Return ``ts_event``, ``ts_recv``, ``seq`` and ``prev_seq``, a row each, as `data.orderbook.scan` takes them."""
     recv = pc.fill_null(deltas["ts_recv"].cast(pa.int64()), NOT_NOTED)
     prev = pc.fill_null(deltas["prev_seq"], UNNUMBERED)
     columns = (deltas["ts_event"].cast(pa.int64()), recv, deltas["seq"], prev)
-    times: NDArray[np.int64] = np.stack([column.to_numpy() for column in columns])
-    return times
+    stacked: NDArray[np.int64] = np.stack([column.to_numpy() for column in columns])
+    return stacked

@@ -35,7 +35,8 @@ _FIELDS: list[pa.Field[Any]] = [
 
 BOOKS = pa.schema(_FIELDS)
 """Levels 1 (best) to 10 a side. A level with price and quantity is known. A level without either is *unknown*: beyond
-what the feed shows, or not named by any event yet. A level with a null price and a quantity of 0 is known to be empty.
+what the feed shows, or not named by any event yet. One with a price alone exists, and how much it holds is unknown. One
+with a null price and a quantity of 0 is known to be empty.
 """
 
 
