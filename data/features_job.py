@@ -11,7 +11,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -37,6 +37,7 @@ SMALL_CLUSTER = 8
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 
 Progress = Callable[[str, int, int], None]
+Cluster = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,10 @@ class FeaturesReport:
     seconds: float
 
 
-def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None) -> FeaturesReport:
-    """Bring the features of a recipe's universe up to date in the lake. Ray must be running, if there is work.
+def build_features(
+    recipe: Recipe, lake: Lake, progress: Progress | None = None, cluster: Cluster = nullcontext
+) -> FeaturesReport:
+    """Bring the features of a recipe's universe up to date in the lake.
 
     A partition (a symbol, or a symbol's date) is computed again when its records, those it remembers, the feature
     definition, or what the market is made of has changed. Each table has ``ts_event`` and the set's outputs as
@@ -68,6 +71,8 @@ def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None)
         Holds the records and, if the set needs them, the weights; reachable from every node.
     progress : callable, optional
         Called in the driver with a partition, its rows and the number of partitions to do, as each is done.
+    cluster : callable
+        Its context has Ray running; entered if there is work. By default Ray runs already.
 
     Raises
     ------
@@ -83,7 +88,10 @@ def build_features(recipe: Recipe, lake: Lake, progress: Progress | None = None)
     there = lake.entries(kind)
     done = {p: there[p] for p, note in notes.items() if p in there and dict(there[p].note) == note}
     items = [item for parts in records.values() for item in _items(recipe, parts, notes, done)]
-    staged = _compute(recipe, lake, records, items, progress) if items else []
+    staged = []
+    if items:
+        with cluster():
+            staged = _compute(recipe, lake, records, items, progress)
     lake.commit(kind, [*done.values(), *staged], replace=True)
     return FeaturesReport(
         kind=kind,

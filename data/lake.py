@@ -52,7 +52,7 @@ class Lake:
     `of`, which have all of it; ``entries(kind)[partition]`` is its first part.
 
     Because of files out of use, other tools read the files the manifest names, not every file there is:
-    `data.lake_sql` makes the views for DuckDB.
+    `data.lake_views` makes the views for DuckDB.
 
     A lake holds nothing but its address: it may be sent to another process.
 

@@ -67,7 +67,9 @@ def ingest(
         list[str] | None, typer.Option("--set", help="An option of the source: name=value, in YAML; may be repeated.")
     ] = None,
     interval: Annotated[str | None, typer.Option(help="Of bars and factors, and sampled books: 5min, 1h, 1d.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Zone of the session; America/New_York.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Zone of the session, and of times that name none; America/New_York.")
+    ] = None,
     hours: Annotated[str | None, typer.Option(help="The session's hours; 09:30-16:00.")] = None,
     lake: LakeOpt = None,
 ) -> None:
@@ -98,8 +100,7 @@ def features(recipe: RecipeArg, lake: LakeOpt = None) -> None:
     from cluster.local import local_ray
     from pipelines import features as job
 
-    with local_ray():
-        job.run(Workspace.open(recipe, lake))
+    job.run(Workspace.open(recipe, lake), cluster=local_ray)
 
 
 @app.command(
@@ -229,9 +230,9 @@ def sql(
 ) -> None:
     """Ask the lake in SQL; nothing is changed.
 
-    Each kind is a view: ticks, books, deltas; bars and factors with a column interval, or bars_1h for one of them;
-    and, with every / and - made a _, quarantine_ticks, weights_qqq, features_qqq_1h_hourly. SHOW TABLES lists them.
-    Each has symbol and (where rows have a time) date, in UTC. The view entries lists the lake's files.
+    Each kind is a view: ticks, books, deltas, bars and factors (with a column interval; bars_1h is one interval), and
+    quarantine_ticks, weights_qqq, features_qqq_1h_hourly: the kind's name with _ for every / and -. SHOW TABLES lists
+    them, DESCRIBE shows their columns. Times and the column date are UTC. The table entries lists the lake's files.
     """
     from pipelines import sql as job
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import sys
+from contextlib import nullcontext
 
-from data.features_job import FeaturesReport, build_features
+from data.features_job import Cluster, FeaturesReport, build_features
 from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
 
-def run(workspace: Workspace) -> FeaturesReport:
-    """Make what is missing or out of date. Ray must be running."""
+def run(workspace: Workspace, cluster: Cluster = nullcontext) -> FeaturesReport:
+    """Make what is missing or out of date; ``cluster`` has Ray running in its context, entered if there is work."""
     done = itertools.count(1)
     with progress("features") as advance:
         report = build_features(
-            workspace.recipe, workspace.lake, lambda partition, rows, todo: advance(next(done), todo, partition)
+            workspace.recipe,
+            workspace.lake,
+            lambda partition, rows, todo: advance(next(done), todo, partition),
+            cluster,
         )
     say(
         f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} partitions made, "

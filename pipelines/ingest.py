@@ -49,7 +49,8 @@ class Asked:
     interval : str, optional
         Of bars and factors, and of books if no events are asked for.
     timezone, hours : str, optional
-        Zone and hours of the session, such as ``09:30-16:00``.
+        Zone and hours of the session, such as ``09:30-16:00``. The zone is also that of times that name none, unless
+        the source's options say another.
     """
 
     paths: Sequence[str] = ()
@@ -163,7 +164,7 @@ def tell(report: IngestReport) -> None:
         f"[bold]{done}[/bold] {report.kind}: {report.rows_in:,} {rows}, {report.kept:,} kept "
         f"({report.added:,} new, {report.revised:,} revised, {report.unchanged:,} unchanged), "
         f"{sum(report.quarantined.values()):,} quarantined, {report.gaps:,} {GAPS[report.gap_is]}, "
-        f"{len(report.symbols)} symbols"
+        f"{len(report.symbols)} symbol{'' if len(report.symbols) == 1 else 's'}"
     )
     for reason, count in sorted(report.quarantined.items()):
         say(f"  quarantined {count:,}: {escape(reason)}")
@@ -175,6 +176,9 @@ def tell(report: IngestReport) -> None:
 
 def _options(found: Source, asked: Asked) -> dict[str, Any]:
     options = dict(map(_setting, asked.settings))
+    zone = found.options.model_fields.get("timezone")
+    if asked.timezone and zone is not None and zone.default is None:  # of times that name none
+        options.setdefault("timezone", asked.timezone)
     reads_files = {"path", "paths"} <= found.options.model_fields.keys()
     if asked.paths and not reads_files:
         raise ConfigError(f"source {found.kind!r} reads no files: leave {' '.join(asked.paths)} out")

@@ -13,8 +13,8 @@ from rich.markup import escape
 from bellwether.errors import NotInLake
 from data.compaction import compact
 from data.lake import Lake
-from data.lake_sql import write_views
 from data.lake_stats import KindStats, lake_stats
+from data.lake_views import write_views
 from data.vacuum import vacuum
 from pipelines.console import console, grid, progress, say
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,12 +84,34 @@ def books_5min_rows(seed: int) -> Floats:
     return np.column_stack([mid - half, mid + half, *rng.integers(1, 500, (2, ROWS)), hour, weekday])
 
 
+def level2_rows(seed: int) -> Floats:
+    """Rates of which every trade is signed, with a stretch that stands still."""
+    rng = np.random.default_rng(seed)
+    buy = 1 / (1 + np.exp(-rng.normal(0, 0.3, ROWS)))
+    buy[200:230] = 0.5
+    large = rng.beta(2, 8, (ROWS, 2))
+    return np.column_stack([buy, 1 - buy, large[:, 0] * buy, large[:, 1] * (1 - buy)])
+
+
+def cross_section_rows(seed: int) -> Floats:
+    """Bars of a component whose universe is not known for the first 20."""
+    rng = np.random.default_rng(seed)
+    close = 150 * np.exp(np.cumsum(rng.normal(0, 0.01, ROWS)))
+    returns, volatility = rng.normal(0, 0.008, (ROWS, 4)), np.abs(rng.normal(0.008, 0.001, ROWS))
+    regime = [rng.normal(0, 0.3, ROWS), rng.normal(0, 0.2, ROWS), rng.integers(0, 4, ROWS)]
+    market = np.column_stack([returns[:, 0], volatility, returns[:, 1], *regime, rng.random(ROWS), returns[:, 2:]])
+    market[:20] = np.nan
+    return np.column_stack([close, market])
+
+
 INPUTS: dict[str, Callable[[int], Floats]] = {
     "hourly": hourly_rows,
     "basket_3": basket_rows,
     "ticks": tick_rows,
     "microstructure": microstructure_rows,
     "books-5min": books_5min_rows,
+    "level2-factors": level2_rows,
+    "cross-section": cross_section_rows,
 }
 SETS = [*map(feature_set, FEATURE_SETS), basket(3)]
 every_set = pytest.mark.parametrize("fs", SETS, ids=lambda fs: fs.name)
@@ -185,7 +209,7 @@ def test_the_caller_may_own_the_output(fs: FeatureSet) -> None:
 
 
 def test_an_unknown_set_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="no feature set 'hurly'; known: hourly"):
+    with pytest.raises(UnknownName, match="no feature set 'hurly'; known: .*hourly"):
         feature_set("hurly")
 
 
@@ -235,6 +259,34 @@ def test_a_changed_helper_or_constant_changes_code_and_hash(
     value, changed = build(**change)
     assert value == expected
     assert changed != definition
+
+
+def helper_in_a_comprehension() -> int:
+    return 1
+
+
+def by_comprehension(n: int) -> list[int]:
+    return [helper_in_a_comprehension() for _ in range(n)]
+
+
+def by_lambda(n: int) -> list[int]:
+    return sorted(range(n), key=lambda k: k * helper_in_a_comprehension())
+
+
+@functools.cache
+def by_cache(n: int) -> int:
+    return n + helper_in_a_comprehension()
+
+
+def by_cached(n: int) -> int:
+    return by_cache(n)
+
+
+@pytest.mark.parametrize("function", [by_comprehension, by_lambda, by_cached])
+def test_the_source_of_a_definition_reaches_into_comprehensions_lambdas_and_caches(
+    function: Callable[..., Any],
+) -> None:
+    assert "def helper_in_a_comprehension" in source_of(function)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import uuid
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
@@ -14,7 +14,8 @@ import pytest
 
 from bellwether.errors import ConfigError, DataError, NotInLake
 from data.lake import Lake
-from data.lake_sql import connected, queried, write_views
+from data.lake_sql import connected, queried
+from data.lake_views import write_views
 from pipelines import cli
 
 SECOND = 1_000_000_000
@@ -80,6 +81,26 @@ def test_dates_are_utc_and_times_keep_their_nanoseconds(lake):
     assert got == [(day, JAN_2), (day, JAN_2 + 1), (day, JAN_2 + 2), (next_day, JAN_2 + 86400 * SECOND)]
     assert ask(lake, "select count(*) from ticks where date = '2024-01-02'") == [(3,)]
     assert ask(lake, "select distinct date from bars_1h") == [(day,)]
+
+
+def test_times_can_be_reckoned_with(lake):
+    query = """
+        select
+            date_trunc('hour', ts_event) as hour,
+            time_bucket(interval 5 minutes, ts_event),
+            max(ts_event + interval 1 day)
+        from ticks where ts_event >= '2024-01-03' and symbol = 'A' group by all
+    """
+    midnight = datetime(2024, 1, 3)
+    assert ask(lake, query) == [(midnight, midnight, datetime(2024, 1, 4))]
+
+
+def test_times_are_the_same_in_every_zone(local):
+    with connected(local) as connection:
+        for zone in ("UTC", "America/New_York"):
+            connection.execute(f"set TimeZone = '{zone}'")
+            got = connection.execute("select distinct date, ts_event::varchar from bars").fetchall()
+            assert got == [(date(2024, 1, 2), "2024-01-02 00:00:00")]
 
 
 def test_intervals_are_one_view_and_a_view_each(lake):
@@ -150,7 +171,7 @@ def test_nothing_but_one_select_is_run(local, tmp_path, query):
 
 
 @pytest.mark.parametrize(
-    "query", ["show tables", "describe ticks", "summarize weights_qqq", "values (1)", "from ticks limit 0"]
+    "query", ["show tables", "describe ticks", "summarize ticks", "values (1)", "from ticks limit 0"]
 )
 def test_all_that_only_reads_is_run(local, query):
     ask(local, query)
@@ -210,8 +231,8 @@ def test_the_command_prints_a_table_or_csv(local, capsys):
     head, *lines = csv.reader(io.StringIO(out))
     assert (code, head) == (0, ["symbol", "ts_event", "price", "no", "list"])
     assert len(lines) == 5
-    assert lines[0] == ['"q"', "2024-01-03 00:00:00.000000000Z", "0", "", "[1, 2]"]
-    assert lines[2][1] == "2024-01-02 00:00:00.000000001Z"
+    assert lines[0] == ['"q"', "2024-01-03 00:00:00.000000000", "0", "", "[1, 2]"]
+    assert lines[2][1] == "2024-01-02 00:00:00.000000001"
     code, out, _ = run(
         capsys, "sql", "select symbol, count(*) as n from ticks group by 1 order by 2 desc", "--lake", local.uri
     )

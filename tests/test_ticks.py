@@ -259,8 +259,11 @@ def test_other_lookbacks_are_refused(wrong: list[object]) -> None:
 
 def test_the_calendar_is_part_of_the_definition() -> None:
     source = "\n".join(map(source_of, SET.inputs_from))
-    for part in (calendar._place, calendar._calendar_hours, calendar._regular_hours, calendar._piece, calendar._trades):
-        assert inspect.getsource(getattr(part, "py_func", part)) in source
+    parts = [f for f in vars(calendar).values() if getattr(f, "__module__", "") == calendar.__name__]
+    functions = [f for f in parts if not inspect.isclass(f) and f is not calendar._known_pieces]
+    assert len(functions) > 10
+    for part in (*functions, SessionClock.at):
+        assert inspect.getsource(getattr(part, "py_func", part)) in source, part
 
 
 def records(x: Floats, ts: list[int]) -> pa.Table:

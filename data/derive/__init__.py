@@ -6,8 +6,10 @@ from bellwether.table import Places, entry
 from data.derive.base import Derivation
 
 DERIVATIONS: Places = {
+    "bars": ("data.derive.bars", "KIND"),
     "rebuild": ("data.derive.rebuild", "KIND"),
     "snapshots": ("data.derive.snapshots", "KIND"),
+    "trade-rates": ("data.derive.trade_rates", "KIND"),
 }
 """Where each derivation is: module and name in it, imported when first asked for."""
 

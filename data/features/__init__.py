@@ -15,6 +15,8 @@ FEATURE_SETS: Places = {
     "ticks": ("data.features.ticks", "KIND"),
     "microstructure": ("data.features.microstructure", "KIND"),
     "books-5min": ("data.features.books_5min", "KIND"),
+    "level2-factors": ("data.features.level2_factors", "KIND"),
+    "cross-section": ("data.features.cross_section", "KIND"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""
 

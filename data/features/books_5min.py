@@ -1,4 +1,4 @@
-"""The 20 features of a price forecast: best quotes sampled at a fixed interval, five minutes as a rule, and the clock."""
+"""The 20 features of a price forecast: best quotes sampled at a fixed interval, say five minutes, and the clock."""
 
 from __future__ import annotations
 
@@ -117,12 +117,10 @@ hour                of the exchange's clock, 0 to 23; hour_sin and hour_cos, of 
 weekday             0 on Monday to 6; weekday_sin and weekday_cos, of the angle it makes in 7 days
 =================== ====================================================================================================
 
-Rows count as they come: the night between two sessions is one step like any other. A snapshot without a best bid or ask,
-or without any quantity, is passed over: its features are NaN and it leaves no trace in the windows.
+Rows count as they come: the night between two sessions is one step like any other. A snapshot without a best bid or
+ask, or without any quantity, is passed over: its features are NaN and it leaves no trace in the windows.
 
 Source of conventions: TA-Lib's MOM, SMA and STDDEV.
 """
 
-KIND = FeatureKind(
-    kind="books-5min", record="books", build=lambda options: BOOKS_5MIN, inputs=snapshot_inputs
-)
+KIND = FeatureKind(kind="books-5min", record="books", build=lambda options: BOOKS_5MIN, inputs=snapshot_inputs)

@@ -240,3 +240,20 @@ def _utc(day: date, clock: time, zone: ZoneInfo) -> int:
 
 def _number(day: date) -> int:
     return (day - EPOCH).days
+
+
+CLOCKWORK = (
+    SessionClock.at,
+    session_pieces,
+    _piece,
+    _regular_hours,
+    _calendar_hours,
+    _schedule_hours,
+    _clock_changes,
+    _edges,
+    _trades,
+    _offset,
+    _utc,
+    _number,
+)
+"""All that the clock's columns are computed by, for the definitions of feature sets that use them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,34 @@ def source_of(function: Callable[..., Any]) -> str:
 
 
 def _sources(function: Callable[..., Any], seen: set[Any]) -> list[str]:
-    plain = getattr(function, "py_func", function)
+    plain = _plain(function)
     if plain in seen:
         return []
     seen.add(plain)
     texts = [inspect.getsource(plain)]
-    for name, value in sorted(inspect.getclosurevars(plain).globals.items()):
+    for name, value in sorted(_uses(plain).items()):
         if isinstance(value, int | float | str | tuple | np.dtype):
             texts.append(f"{name} = {value!r}")
-        elif callable(value) and _is_ours(getattr(value, "py_func", value), plain):
+        elif callable(value) and _is_ours(_plain(value), plain):
             texts += _sources(value, seen)
     return texts
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function below what compiles or caches it."""
+    plain: Callable[..., Any] = inspect.unwrap(getattr(function, "py_func", function))
+    return plain
+
+
+def _uses(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names from outside that a function uses, also within its comprehensions, lambdas and inner functions."""
+    pending, names = [function.__code__], set[str]()
+    while pending:
+        code = pending.pop()
+        names |= set(code.co_names)
+        pending += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    around = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    return around | dict(inspect.getclosurevars(function).nonlocals)
 
 
 def _is_ours(function: Any, user: Any) -> bool:

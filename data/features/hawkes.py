@@ -16,8 +16,8 @@ def faded(share: float, elapsed: float) -> float:
     process with exponential kernel is mu + alpha R, and with a jump of ``share`` times a quantity the sum is a rate, of
     that quantity a second, over an exponential window of mean age 1 / share.
 
-    Sources: Hawkes, "Spectra of some self-exciting and mutually exciting point processes", Biometrika 58 (1971), for the
-    process; Ogata, "On Lewis' simulation method for point processes", IEEE Transactions on Information Theory 27
+    Sources: Hawkes, "Spectra of some self-exciting and mutually exciting point processes", Biometrika 58 (1971), for
+    the process; Ogata, "On Lewis' simulation method for point processes", IEEE Transactions on Information Theory 27
     (1981), for the recursion.
 
     >>> excited = 0.0

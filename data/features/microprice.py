@@ -32,11 +32,11 @@ MICROPRICE = np.dtype(
 def microprice(m: Any, bid: float, bid_qty: float, ask: float, ask_qty: float, tick: float) -> float:
     """Take the next best quote and return its micro-price, in the unit of prices.
 
-    The book is in a state: how strongly it leans, ``LEANS`` equal classes of \\|bid_qty - ask_qty\\| / (bid_qty + ask_qty),
-    to which side, and how wide it is, ``SPREADS`` classes of up to 1, 2, 4, 8 and 16 ticks and beyond. States follow
-    each other as a Markov chain, and mirror images are alike: a book that leans to the asks is one that leans to the bids
-    with all moves turned round, and one that leans to neither is expected to stay. The micro-price is the mid plus all
-    moves that are expected to come,
+    The book is in a state: to which side it leans and how strongly, in ``LEANS`` equal classes of the distance of its
+    quantities over their sum, and how wide it is, in ``SPREADS`` classes of up to 1, 2, 4, 8 and 16 ticks and beyond.
+    States follow each other as a Markov chain, and mirror images are alike: a book that leans to the asks is one that
+    leans to the bids with all moves turned round, and one that leans to neither is expected to stay. The micro-price
+    is the mid plus all moves that are expected to come,
 
         G = sum over i of B^i G1,   G1 = (1 - Q)^-1 r,   B = (1 - Q)^-1 T,
 

@@ -34,7 +34,8 @@ class MicrostructureOptions(Frozen):
     flow : tuple of int
         Windows of order flow, trades and momentum, in rows; 1 to 4 of them that rise, 2 to 1,000.
     window : int
-        Window of the returns of the mid, in rows, 25 to 1,000.
+        Window of the returns of the mid, in rows, 25 to 1,000. All of it is looked at in every row: what a row costs
+        grows with it.
     trades : int
         Window of trades that sizes and signs are seen in, 2 to 1,000.
     tick : float
@@ -120,12 +121,12 @@ def microstructure(options: MicrostructureOptions = MicrostructureOptions()) -> 
 
     Sources: Cont, Kukanov and Stoikov (2014), order flow and trade imbalance; Stoikov (2018), micro-price; Næs and
     Skjeltorp, "Order book characteristics and the volume-volatility relation", Journal of Financial Markets 9 (2006),
-    for the slope of a book, which they take in logarithms of quantity, undefined for quantities of 1 and less; Lillo and
-    Farmer, "The long memory of the efficient market", Studies in Nonlinear Dynamics & Econometrics 8 (2004), for signs;
-    Hawkes (1971) and Ogata (1981), intensities.
+    for the slope of a book, which they take in logarithms of quantity, undefined for a quantity of 1; Lillo and Farmer,
+    "The long memory of the efficient market", Studies in Nonlinear Dynamics & Econometrics 8 (2004), for signs; Hawkes
+    (1971) and Ogata (1981), intensities.
 
     >>> len(microstructure().outputs), microstructure().warmup
-    (43, 100)
+    (42, 100)
     """
     o = options
     decay = log(2.0) / o.half_life

@@ -132,4 +132,4 @@ def autocorrelation(distances: Any, lag: int, energy: float) -> float:
     """
     if energy == 0.0:
         return 0.0
-    return product(distances[lag:], distances[: distances.size - lag]) / energy
+    return product(distances[lag:], distances[: distances.size - lag]) / energy  # type: ignore[no-any-return]

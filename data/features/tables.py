@@ -56,9 +56,9 @@ def runs(recipe: Recipe, parts: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
     if not feature_kind(recipe.features.kind).by_session:
         yield tuple(parts)
         return
-    run: list[Slice] = []
+    clock, run = SessionClock(recipe.session), list[Slice]()
     for part in parts:
-        if run and not _same_session(recipe, run[-1].last, part.first):
+        if run and not _same_session(clock, run[-1].last, part.first):
             yield tuple(run)
             run = []
         run.append(part)
@@ -66,8 +66,8 @@ def runs(recipe: Recipe, parts: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
         yield tuple(run)
 
 
-def _same_session(recipe: Recipe, before: int, after: int) -> bool:
-    sessions = SessionClock(recipe.session).at(np.array([before, after]))[:, CLOCK.index("session")]
+def _same_session(clock: SessionClock, before: int, after: int) -> bool:
+    sessions = clock.at(np.array([before, after]))[:, CLOCK.index("session")]
     return bool(sessions[0] == sessions[1])
 
 

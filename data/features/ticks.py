@@ -11,7 +11,7 @@ from pydantic import field_validator
 from bellwether.config.recipe import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
-from data.features.calendar import CLOCK, SessionClock, session_pieces
+from data.features.calendar import CLOCK, CLOCKWORK, SessionClock
 from data.features.market import times
 from data.features.ticks_kernel import tick_kernel, tick_state, tick_warmup
 
@@ -82,7 +82,7 @@ def ticks(lookbacks: tuple[int, ...] = LOOKBACKS) -> FeatureSet:
         warmup=tick_warmup(lookbacks),
         state=tick_state(lookbacks),
         kernel=tick_kernel(lookbacks),
-        inputs_from=(tick_inputs, SessionClock.at, session_pieces),
+        inputs_from=(tick_inputs, *CLOCKWORK),
     )
 
 
@@ -109,7 +109,7 @@ def tick_inputs(fs: FeatureSet, records: pa.Table, context: InputContext) -> tup
     x = np.empty((len(ts), len(fs.inputs)))
     for k, name in enumerate(TRADE):
         x[:, k] = pc.fill_null(records[name], np.nan).to_numpy()
-    SessionClock(context.session).at(ts, x[:, len(TRADE) :])
+    x[:, len(TRADE) :] = SessionClock(context.session).at(ts)
     return ts, x
 
 

@@ -23,7 +23,8 @@ from data.sources.base import Source, SourceContext
 from data.sources.columns import Tables, closes, listed
 from data.sources.files import batches, find, names_of, numbers, stem, text
 from data.sources.rows import raw_table
-from data.sources.times import DAY, of_day, to_utc
+from data.sources.times import to_utc
+from data.wall import DAY, of_day
 
 Key = Literal["symbol", "date", "time", "factor", "value"]
 KNOWN: dict[Key, tuple[str, ...]] = {

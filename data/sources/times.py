@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import time
-
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, DataError
 from data.arrow import Column, pc
 from data.records import TIME
+from data.wall import DAY, Ints, of_day, wall_times
 
-Ints = NDArray[np.int64]
-
-DAY = 86_400 * 1_000_000_000
 WALL = pa.timestamp("ns")
 OFFSET = r"(?P<offset>:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?))$"  # after minutes or seconds: a date ends in -02 too
 
@@ -98,22 +93,6 @@ def _agreeing(utc: Column, walls: Column, zone: str | None, where: str) -> Colum
             "leave `timezone` out of the source's options, or correct it"
         )
     return utc
-
-
-def wall_times(ts: Ints, zone: str) -> Ints:
-    """Return what the clocks of a zone show at UTC nanoseconds, as nanoseconds since 1970-01-01 00:00 there."""
-    aware = pa.array(ts, pa.int64()).cast(pa.timestamp("ns", tz=zone))
-    walls: Ints = pc.local_timestamp(aware).cast(pa.int64()).to_numpy()
-    return walls
-
-
-def of_day(clock: time) -> int:
-    """Return a time of day as nanoseconds since midnight.
-
-    >>> of_day(time(9, 30)) // 1_000_000_000
-    34200
-    """
-    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000_000 + clock.microsecond * 1_000
 
 
 def bar_closes(starts: Ints, session: Session, interval_ns: int) -> Ints:

@@ -26,7 +26,8 @@ from data.arrow import Column
 from data.records import TIME
 from data.sources.base import Source, SourceContext
 from data.sources.rows import raw_table
-from data.sources.times import DAY, Ints, bar_closes, wall_times
+from data.sources.times import bar_closes
+from data.wall import DAY, Ints, wall_times
 
 MINUTE = 60 * 1_000_000_000
 INTERVALS = {

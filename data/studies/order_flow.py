@@ -149,8 +149,8 @@ def _session_windows(
     last = np.searchsorted(window, np.arange(count), side="right") - 1
     ends = mid[np.maximum(last, 0)]
     move = np.diff(ends, prepend=mid[0]) / tick
-    order = np.bincount(window, flows(quotes), count)
-    return move, order, np.bincount(window, signed, count)
+    order, trade = (np.bincount(window, added, count).astype(np.float64) for added in (flows(quotes), signed))
+    return move, order, trade
 
 
 def explained(flow: Floats, move: Floats, sample: Ints, *, seed: int = 0) -> Explained:
@@ -170,16 +170,16 @@ def explained(flow: Floats, move: Floats, sample: Ints, *, seed: int = 0) -> Exp
     """
     n, samples = len(move), int(sample.max()) + 1
     if not (np.ptp(flow) > 0.0 and np.ptp(move) > 0.0):
-        raise DataError(f"the {'moves' if np.ptp(flow) > 0.0 else 'flow'} of all {n} windows are the same: no regression")
+        raise DataError(
+            f"the {'moves' if np.ptp(flow) > 0.0 else 'flow'} of all {n} windows are the same: no regression"
+        )
     x, y = (flow - flow.mean()) / flow.std(), (move - move.mean()) / move.std()  # R² keeps its digits
     terms = np.column_stack([np.ones(n), x, y, x * x, x * y, y * y])
     sums = np.zeros((n, samples, SUMS))
     sums[np.arange(n), sample] = terms
     slopes = [_slope(flow[sample == k], move[sample == k]) for k in range(samples)]
     return Explained(
-        mean=block_bootstrap(
-            lambda s: _mean(_r2(s.reshape(len(s), samples, SUMS))), sums.reshape(n, -1), seed=seed
-        ),
+        mean=block_bootstrap(lambda s: _mean(_r2(s.reshape(len(s), samples, SUMS))), sums.reshape(n, -1), seed=seed),
         whole=block_bootstrap(_r2, terms, seed=seed),
         slopes=np.array(slopes),
     )
