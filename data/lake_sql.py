@@ -39,6 +39,7 @@ def connected(lake: Lake) -> Iterator[Any]:
     Examples
     --------
     >>> from tempfile import mkdtemp
+    >>> import pyarrow as pa
     >>> lake = Lake(mkdtemp())
     >>> rows = pa.table({"ts_event": pa.array([1, 2], pa.timestamp("ns", "UTC")), "price": [10.0, 11.0]})
     >>> _ = lake.commit("ticks", [lake.stage("ticks", "BRK/B", rows, date="1970-01-01")])

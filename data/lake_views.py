@@ -93,12 +93,13 @@ def define_views(connection: Any, lake: Lake) -> tuple[str, ...]:
 def _names(kinds: Iterable[str]) -> dict[str, set[str]]:
     """Return the names of each kind's view: its own, and one without quotes; DuckDB does not tell case apart."""
     plain = {kind: re.sub(r"\W", "_", kind) for kind in kinds}
-    taken = Counter(name.casefold() for kind in plain for name in {kind, plain[kind]})
+    taken = Counter([ENTRIES, *(name.casefold() for kind in plain for name in {kind, plain[kind]})])
     return {kind: {name for name in (kind, plain[kind]) if taken[name.casefold()] == 1} for kind in plain}
 
 
 def _interval(kind: str) -> str:
-    return f"select *, '{kind.partition('/')[2]}' as interval from {_quoted(kind)}"
+    interval = kind.partition("/")[2].replace("'", "''")
+    return f"select *, '{interval}' as interval from {_quoted(kind)}"
 
 
 def _view(connection: Any, lake: Lake, kind: str, entries: Sequence[Entry]) -> Any:

@@ -44,7 +44,9 @@ def simple(*trades: tuple[int, float, int]) -> pa.Table:
     return ticks([(ts, 10.0, volume, None, None, side) for ts, volume, side in trades])
 
 
-def made(parts: Sequence[pa.Table], interval_ns: int = DAY, session: Session | None = None, **options: object) -> pa.Table:
+def made(
+    parts: Sequence[pa.Table], interval_ns: int = DAY, session: Session | None = None, **options: object
+) -> pa.Table:
     found = derivation("trade-rates")
     context = DeriveContext(symbol="A", session=session or Session(), interval_ns=interval_ns)
     return pa.concat_tables(found.make(iter(parts), checked("trade-rates", found.options, options), context))
@@ -142,7 +144,9 @@ def test_a_day_is_a_session_and_rates_are_shares_of_its_volume() -> None:
 
 def test_with_a_stated_size_the_first_interval_has_large_rates() -> None:
     trades = simple((OPENS + 1, 100.0, 1), (OPENS + 2, 99.0, 1), (OPENS + 3, 201.0, -1))
-    assert rows(made([trades], large_size=100)) == {CLOSES: dict(zip(RATES, (0.4975, 0.5025, 0.25, 0.5025), strict=True))}
+    assert rows(made([trades], large_size=100)) == {
+        CLOSES: dict(zip(RATES, (0.4975, 0.5025, 0.25, 0.5025), strict=True))
+    }
 
 
 def test_what_is_large_does_not_depend_on_the_interval_itself() -> None:
@@ -163,7 +167,9 @@ def test_where_all_sizes_tie_no_trade_is_large() -> None:
 def test_trades_outside_of_the_hours_take_no_part() -> None:
     outside = [(OPENS - 1, 1e6, -1), (CLOSES + 1, 1e6, -1)]
     inside = [(OPENS, 100.0, 1)]
-    assert rows(made([simple(*inside, *outside)])) == {CLOSES: {"initiative_buy_rate": 1.0, "initiative_sell_rate": 0.0}}
+    assert rows(made([simple(*inside, *outside)])) == {
+        CLOSES: {"initiative_buy_rate": 1.0, "initiative_sell_rate": 0.0}
+    }
     assert made([simple(*outside)]).num_rows == 0
 
 
@@ -202,7 +208,9 @@ def test_rates_of_real_trades_with_and_without_the_side_of_the_feed(symbol: str,
     source = LobsterOptions(path=f"lobster/{symbol}_*.csv.gz")
     real = pa.concat_tables(LOBSTER.read(source, context)).select(TICKS.names).cast(TICKS)
     assert real.num_rows > 5_000
-    hidden = real.set_column(TICKS.get_field_index("side"), TICKS.field("side"), pa.array([0] * real.num_rows, pa.int8()))
+    hidden = real.set_column(
+        TICKS.get_field_index("side"), TICKS.field("side"), pa.array([0] * real.num_rows, pa.int8())
+    )
     told, guessed = (rows(made([t], 30 * MINUTE)) for t in (real, hidden))
     assert len(told) == 13
     buys = np.array([[r[ts]["initiative_buy_rate"] for ts in told] for r in (told, guessed)])
