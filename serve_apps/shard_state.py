@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from bellwether.actions import ACTIONS
 from bellwether.config.recipe import Recipe
@@ -16,9 +17,10 @@ from bellwether.signal import Absence, Prediction
 from data.features import features_of
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import MarketContext, component_features, times
-from data.features.tables import universe_context
-from data.lake import Entry, Lake
-from data.slices import slices
+from data.features.tables import Slices, universe_context
+from data.lake import Lake
+from data.records import record_kind
+from data.slices import Slice, read_slice, slices
 from data.weights.table import weights_kind
 
 
@@ -71,9 +73,9 @@ class ShardState:
 
     def view(self, stamp: str) -> View:
         """Read the lake and predict from the newest closed bar of each symbol."""
-        entries = self.lake.entries(self.recipe.kind)
-        context = self._context(entries)
-        newest = {s: self._newest(s, entries, context) for s in self.symbols}
+        bars = slices(self.lake.entries(self.recipe.kind).values())
+        context = self._context(bars)
+        newest = {s: self._newest(s, bars.get(s, ()), context) for s in self.symbols}
         return View(stamp=stamp, context=context, newest=newest)
 
     def predict(self, x: Floats) -> tuple[float, ...]:
@@ -88,16 +90,15 @@ class ShardState:
         """A row of features by name."""
         return dict(zip(self.features.outputs, row.tolist(), strict=True))
 
-    def _context(self, entries: Mapping[str, Entry]) -> MarketContext:
-        found = slices(entries.values())
-        present = {s: found[s] for s in self.recipe.universe.symbols if s in found}
+    def _context(self, bars: Slices) -> MarketContext:
+        present = {s: bars[s] for s in self.recipe.universe.symbols if s in bars}
         context: MarketContext = universe_context(self.recipe, self.lake, present)
         return context
 
-    def _newest(self, symbol: str, entries: Mapping[str, Entry], context: MarketContext) -> Newest | Absence:
-        if symbol not in entries:
+    def _newest(self, symbol: str, parts: Sequence[Slice], context: MarketContext) -> Newest | Absence:
+        if not parts:
             return Absence(status="missing", reason="the lake has no bars of it; ingest them")
-        bars = self.lake.read_entry(entries[symbol])
+        bars = pa.concat_tables(read_slice(self.lake, part, record_kind(self.recipe.record).order) for part in parts)
         x = component_features(self.features, bars, self.recipe.session, context)
         if len(x) <= self.features.warmup:
             need = self.features.warmup + 1

@@ -21,7 +21,8 @@ from bellwether.errors import DataError
 from data.features import feature_kind
 from data.features.base import Floats, InputContext, Ints
 from data.features.cross_section import CROSS_SECTION, KIND, WINDOW
-from data.features.cross_section_market import COMMON, CrossContext, cross_context, cross_definition, cross_market
+from data.features.cross_market import COMMON, cross_market
+from data.features.cross_section_market import CrossContext, cross_context, cross_definition
 from data.features.tables import component_slices, feature_table, universe_context
 from data.lake import Lake
 from data.records import BARS, TIME

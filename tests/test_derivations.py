@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_what_it_makes_is_good_records_of_the_symbol_in_order(kind: str) -> None
 def test_any_partitions_of_the_records_give_the_same(kind: str, cuts: list[float]) -> None:
     records = records_of(kind)
     edges = [0, *sorted(round(cut * records.num_rows) for cut in cuts), records.num_rows]
-    parts = [records.slice(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [records.slice(a, b - a) for a, b in pairwise(edges)]
     assert made(kind, *parts).equals(whole(kind))
 
 

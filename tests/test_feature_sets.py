@@ -209,7 +209,7 @@ def test_the_caller_may_own_the_output(fs: FeatureSet) -> None:
 
 
 def test_an_unknown_set_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="no feature set 'hurly'; known: .*hourly"):
+    with pytest.raises(UnknownName, match=r"no feature set 'hurly'; known: .*hourly"):
         feature_set("hurly")
 
 

@@ -66,7 +66,7 @@ def rows(factors: pa.Table) -> dict[int, dict[str, float]]:
 
 
 def random_trades(seed: int, n: int = 3_000, days: int = 3) -> list[Trade]:
-    """Trades from before the opening to after the close, many of one size; the side is mostly unknown, as is the quote."""
+    """Trades from before the opening to after the close, many of one size; side and quote are not always known."""
     rng = np.random.default_rng(seed)
     at = np.sort(rng.integers(0, days, n) * DAY + rng.integers(560 * 60, 970 * 60, n) * (MINUTE // 60)) + NIGHT
     cents = 1_000 + np.cumsum(rng.integers(-1, 2, n))

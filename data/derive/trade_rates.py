@@ -1,4 +1,4 @@
-"""Level-2 factor rates of trades: whose initiative an interval's volume was, and how much of it came in large trades."""
+"""Level-2 factor rates of trades: whose initiative an interval's volume was, and how much came in large trades."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints, MarketScan
 from data.features.compiled import compiled
-from data.features.cross_section_market import COMMON, OWN, CrossContext, cross_context, cross_definition
+from data.features.cross_market import COMMON, OWN
+from data.features.cross_section_market import CrossContext, cross_context, cross_definition
 from data.features.market import times
 from data.features.moments import centre, history, latest, product, remember
 
@@ -59,7 +60,7 @@ def _pair(pairs: Any, own: float, other: float) -> None:
 
 @compiled
 def _line(pairs: Any, a: Any, b: Any) -> tuple[float, float]:
-    """Slope of own returns on the others, and their correlation; 0 of what does not vary, NaN until there are enough."""
+    """Slope of own returns on the others, and their correlation; 0 of what does not vary, NaN of too few."""
     if pairs.own.count < WINDOW:
         return np.nan, np.nan
     _, own = centre(latest(pairs.own, WINDOW), a)
@@ -113,7 +114,7 @@ correlation_60           of the same
 index_residual           log_return minus beta_60 times index_return
 leader_return            of the three heaviest other components, the newest known
 leader_correlation_60    of the component's returns with what the leaders did the bar before, over the last 60
-market_trend             of the basket: see `data.features.cross_section_market.cross_market`, also for
+market_trend             of the basket: see `data.features.cross_market.cross_market`, also for
                          ``market_stress`` and ``market_regime``, which is one of four states
 ======================== ===============================================================================================
 
@@ -121,8 +122,8 @@ Where returns do not vary, slope and correlation are 0. The first 80 rows are Na
 the market does not know one of its columns, which it does from its own 81st timestamp on, or where fewer than 60 bars
 yet had a return to compare with, as when the index begins late. What is not known leaves no trace in the state.
 
-Sources: beta, Sharpe, "A simplified model for portfolio analysis", Management Science 9 (1963); leaders and laggards, Lo
-and MacKinlay, "When are contrarian profits due to stock market overreaction?", Review of Financial Studies 3 (1990).
+Sources: beta, Sharpe, "A simplified model for portfolio analysis", Management Science 9 (1963); leaders and laggards,
+Lo and MacKinlay, "When are contrarian profits due to stock market overreaction?", Review of Financial Studies 3 (1990).
 """
 
 KIND = FeatureKind(
