@@ -20,8 +20,8 @@ from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import DataError
 from data.features import feature_kind
 from data.features.base import Floats, InputContext, Ints
-from data.features.cross_section import CROSS_SECTION, KIND, WINDOW
 from data.features.cross_market import COMMON, cross_market
+from data.features.cross_section import CROSS_SECTION, KIND, WINDOW
 from data.features.cross_section_market import CrossContext, cross_context, cross_definition
 from data.features.tables import component_slices, feature_table, universe_context
 from data.lake import Lake

@@ -142,10 +142,12 @@ def test_a_day_is_a_session_and_rates_are_shares_of_its_volume() -> None:
     }
 
 
-def test_with_a_stated_size_the_first_interval_has_large_rates() -> None:
-    trades = simple((OPENS + 1, 100.0, 1), (OPENS + 2, 99.0, 1), (OPENS + 3, 201.0, -1))
-    assert rows(made([trades], large_size=100)) == {
-        CLOSES: dict(zip(RATES, (0.4975, 0.5025, 0.25, 0.5025), strict=True))
+def test_with_a_stated_size_the_first_interval_has_large_rates_and_sizes_before_do_not_matter() -> None:
+    first = [(OPENS + 1, 100.0, 1), (OPENS + 2, 99.0, 1), (OPENS + 3, 201.0, -1)]
+    second = [(DAY + OPENS, 100.0, -1), (DAY + OPENS, 60.0, 1)]
+    assert rows(made([simple(*first, *second)], large_size=100)) == {
+        CLOSES: dict(zip(RATES, (0.4975, 0.5025, 0.25, 0.5025), strict=True)),
+        DAY + CLOSES: dict(zip(RATES, (0.375, 0.625, 0.0, 0.625), strict=True)),
     }
 
 

@@ -23,8 +23,8 @@ SIGNED_RIGHT = [
     ("AMZN", HIDDEN, 0.871, 0.718),
     ("GOOG", HIDDEN, 0.902, 0.821),
 ]
-"""Shares of executions signed right, and by the tick test alone, at least. A visible order is executed at the best quote
-of the row before; hidden ones also inside of it, at the mid too."""
+"""Shares of executions signed right, and by the tick test alone, at least. Visible orders are executed at the best
+quote of the row before; hidden ones also inside of it, at the mid too."""
 
 QUOTES = st.one_of(st.just((None, None)), st.tuples(CENTS, st.none()), st.tuples(CENTS, st.integers(1_000, 1_008)))
 TRADES = st.lists(st.tuples(CENTS, QUOTES, st.sampled_from([0, 0, 0, 1, -1])), max_size=40)
