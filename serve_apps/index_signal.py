@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import Field
 from ray import serve
 
-from bellwether.config import Settings, load_recipe
+from bellwether.config import Recipe, Settings, load_recipe
 from bellwether.config.recipe import Frozen
+from bellwether.errors import ConfigError
 from data.features import features_of
 from serve_apps.component_predictor import ComponentPredictor, shards
 from serve_apps.index_ingress import IndexSignal, Model
@@ -62,6 +63,7 @@ def build(args: IndexSignalArgs) -> serve.Application:
         The recipe or the alias is wrong.
     """
     recipe = load_recipe(args.recipe)
+    _check_served(recipe)
     given = args.model_dump(include={"lake", "tracking_uri", "ledger"}, exclude_none=True)
     settings = Settings(**given)
     stores = Stores(lake=settings.lake, tracking_uri=settings.tracking_uri, ledger=settings.ledger)
@@ -80,6 +82,15 @@ def build(args: IndexSignalArgs) -> serve.Application:
     ingress = deployment(serve.ingress()(IndexSignal), "IndexSignal")
     app: serve.Application = ingress.bind(recipe, model, slices, predictors, stores)
     return app
+
+
+def _check_served(recipe: Recipe) -> None:
+    """Refuse a recipe whose features this app does not make: it computes them from bars and the basket."""
+    if (recipe.record, recipe.features.kind) != ("bars", "hourly"):
+        raise ConfigError(
+            f"index_signal serves the features `hourly` of bars; {recipe.name} has {recipe.features.kind} of "
+            f"{recipe.record}: serve another recipe, or set `serving.app` to null"
+        )
 
 
 def deployment(of: type, name: str, access_log: bool = True) -> Any:
