@@ -38,6 +38,10 @@ types: $(READY)
 bench: $(READY)  ## Print the timings in docs/results.md again
 	$(BIN)/python -m benchmarks.bench_features
 	$(BIN)/python -m benchmarks.bench_features_job
+	$(BIN)/python -m benchmarks.bench_ticks
+	$(BIN)/python -m benchmarks.bench_sessions
+	$(BIN)/python -m benchmarks.bench_orderbook
+	$(BIN)/python -m benchmarks.study_order_flow
 	$(BIN)/python -m benchmarks.bench_models
 	$(BIN)/python -m benchmarks.bench_signal
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe
 from bellwether.models import family
+from data.targets import target_kind
 from pipelines import features, ingest
 from pipelines.console import console, progress, say
 from pipelines.workspace import Workspace
@@ -41,8 +42,9 @@ def with_budget(
         "families": families.split(",") if families else recipe.families,
     }
     changed = Recipe.model_validate(recipe.model_dump() | changes)
+    task = target_kind(changed.target.kind).task
     for name in changed.families:
-        family(name)  # refuses an unknown one before anything is started
+        family(name).check(task)  # refuses one that is unknown, or cannot do it, before anything is started
     return replace(workspace, recipe=changed)
 
 

@@ -9,6 +9,9 @@ from bellwether.errors import DataError
 from data.features.clock import session_clock
 from data.targets.base import NEVER, Floats, Ints
 
+SAME = 1e-12
+"""Returns below this are rounding: two mids that are equal in cents may differ in the last bit."""
+
 
 def check_series(ts: Ints, value: Floats, *, positive: bool = True) -> None:
     """Raise `DataError` unless there is one value a time, times never fall, and values are what a target can use.
@@ -48,7 +51,7 @@ def return_ahead(ts: Ints, value: Floats, session: Session, target: Target) -> t
     """Simple return V[t+h]/V[t] - 1 of each row of one symbol, and the time of row t+h.
 
     Looks ahead ``target.horizon`` rows and no further. The last h rows have NaN and `NEVER`. With
-    ``overnight="drop"``, so has NaN (and its true t1) each row whose row t+h lies on another local date.
+    ``overnight="drop"``, so has NaN (and its true t1) each row whose row t+h lies in another session.
 
     >>> value, t1 = return_ahead(np.array([1, 2, 3]), np.array([4.0, 5.0, 4.0]), Session(), Target())
     >>> value.tolist(), t1[:2].tolist()
@@ -56,17 +59,31 @@ def return_ahead(ts: Ints, value: Floats, session: Session, target: Target) -> t
     """
     check_series(ts, value)
     later, t1 = value_ahead(ts, value, target.horizon)
-    return without_nights(later / value - 1.0, ts, t1, session, target), t1
+    return without_nights(simple_return(value, later), ts, t1, session, target), t1
 
 
-def without_nights(outcome: Floats, ts: Ints, t1: Ints, session: Session, target: Target) -> Floats:
-    """Leave out rows whose outcome lies on another local date, where the target says ``overnight: drop``."""
+def simple_return(value: Floats, later: Floats) -> Floats:
+    """later / value - 1, and exactly 0 where that is rounding.
+
+    >>> simple_return(np.array([30.02, 100.0]), np.array([30.020000000000003, 101.0])).tolist()
+    [0.0, 0.010000000000000009]
+    """
+    change = later / value - 1.0
+    return np.where(np.abs(change) < SAME, 0.0, change)
+
+
+def without_nights(outcome: Floats, ts: Ints, until: Ints, session: Session, target: Target) -> Floats:
+    """Leave out rows that look into another session, where the target says ``overnight: drop``.
+
+    ``until`` is the last time a row may look at, whether it turns out to be needed or not: leaving rows out by what
+    became of them would make the session's clock foretell their class.
+    """
     if target.overnight == "keep" or not len(ts):
         return outcome
-    known = t1 != NEVER
-    day = session_clock(ts, session)[:, 0]
+    known = until != NEVER
+    own = session_clock(ts, session)[:, 0]
     other = np.zeros(len(ts), bool)
-    other[known] = session_clock(t1[known], session)[:, 0] != day[known]
+    other[known] = session_clock(until[known], session)[:, 0] != own[known]
     return np.where(other, np.nan, outcome)
 
 

@@ -16,7 +16,8 @@ from data.targets.ahead import check_finite, return_ahead
 from data.targets.base import Floats, Ints, TargetKind
 
 BUCKETS = ("large_fall", "fall", "flat", "rise", "large_rise")
-QUINTILES = (0.2, 0.4, 0.6, 0.8)
+QUANTILES = (0.2, 0.6)
+"""Of the size of returns other than zero: below the first is flat, from the second on large."""
 
 
 class BucketOptions(Frozen):
@@ -26,7 +27,8 @@ class BucketOptions(Frozen):
     ----------
     edges : four rising numbers, or "quantiles"
         Fractions. Fixed edges leave the outer classes empty where returns are small, as from tick to tick; then say
-        ``quantiles``: the quintiles of the training rows.
+        ``quantiles`` of the training rows: of the sizes of their returns other than zero, the 20 % and 60 % quantiles,
+        either side of zero. Where few returns are zero, that makes five classes of about one size.
     """
 
     edges: tuple[float, float, float, float] | Literal["quantiles"] = (-0.01, -0.005, 0.005, 0.01)
@@ -40,39 +42,44 @@ class BucketOptions(Frozen):
 
 
 def bucket_edges(outcome: Floats, target: Target) -> Floats:
-    """The four edges: those given, or the quintiles of ``outcome``, which holds training rows only.
+    """The four edges: those given, or quantiles of ``outcome``, which holds training rows only.
+
+    Where the quantiles are one and the same size of move, as the smallest is among trades, the second is the next size.
 
     Raises
     ------
     DataError
-        Returns are too alike to have four different quintiles.
+        Returns other than zero are all of one size.
 
-    >>> bucket_edges(np.arange(101.0), Target(kind="return_bucket", options={"edges": "quantiles"})).tolist()
-    [20.0, 40.0, 60.0, 80.0]
+    >>> target = Target(kind="return_bucket", options={"edges": "quantiles"})
+    >>> bucket_edges(np.array([0.0, 0.0, 0.0, 1.0, -1.0, 2.0, -2.0]), target).tolist()
+    [-2.0, -1.0, 1.0, 2.0]
     """
     given = checked("target 'return_bucket'", BucketOptions, target.options).edges
     if not isinstance(given, str):
         return np.array(given)
     check_finite(outcome)
-    if not len(outcome):
-        raise DataError("no training returns to fit bucket edges to")
-    edges = np.quantile(outcome, QUINTILES)
-    if not (np.diff(edges) > 0.0).all():
+    sizes = np.abs(outcome[outcome != 0.0])
+    if not len(sizes) or sizes.min() == sizes.max():
         raise DataError(
-            f"the quintiles of {len(outcome)} training returns are {edges.tolist()} and must rise: prices repeat too "
-            "often; use a longer horizon, or `direction`"
+            f"of {len(outcome)} training returns {len(sizes)} are not zero, and none differs in size from another: "
+            "five classes need moves of two sizes; use a longer horizon, or `direction`"
         )
-    return edges
+    small, large = np.quantile(sizes, QUANTILES, method="higher")
+    small = min(small, sizes[sizes < sizes.max()].max())
+    large = max(large, sizes[sizes > small].min())
+    return np.array([-large, -small, small, large])
 
 
 def bucket_classes(outcome: Floats, edges: Floats) -> Ints:
-    """Positions in `BUCKETS`; a return of exactly an edge is in the higher bucket.
+    """Positions in `BUCKETS`; a return of exactly an edge is the larger move, up as down.
 
-    >>> bucket_classes(np.array([-0.02, -0.01, 0.0, 0.005, 0.3]), np.array([-0.01, -0.005, 0.005, 0.01])).tolist()
+    >>> bucket_classes(np.array([-0.01, -0.005, 0.0, 0.005, 0.01]), np.array([-0.01, -0.005, 0.005, 0.01])).tolist()
     [0, 1, 2, 3, 4]
     """
     check_finite(outcome)
-    return np.digitize(outcome, edges).astype(np.int64)
+    down, up = np.digitize(outcome, edges[:2], right=True), np.digitize(outcome, edges[2:])
+    return (down + up).astype(np.int64)
 
 
 RETURN_BUCKET = TargetKind(

@@ -7,7 +7,7 @@ import numpy as np
 from bellwether.config.recipe import Session, Target
 from bellwether.errors import DataError
 from bellwether.models.base import Task
-from data.targets.ahead import as_it_is, check_finite, check_series, no_edges, value_ahead
+from data.targets.ahead import as_it_is, check_finite, check_series, no_edges, value_ahead, without_nights
 from data.targets.base import Floats, Ints, TargetKind
 
 SELL_RATE_FACTOR = "initiative_sell_rate"
@@ -17,7 +17,8 @@ LEVELS = ("low", "high")
 def next_rate(ts: Ints, value: Floats, session: Session, target: Target) -> tuple[Floats, Ints]:
     """The rate ``target.horizon`` intervals later, a share, and the end of that interval. Looks no further ahead."""
     check_series(ts, value, positive=False)
-    return value_ahead(ts, value, target.horizon)
+    later, t1 = value_ahead(ts, value, target.horizon)
+    return without_nights(later, ts, t1, session, target), t1
 
 
 def same_rate(ts: Ints, value: Floats, session: Session, target: Target) -> tuple[Floats, Ints]:

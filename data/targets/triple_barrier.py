@@ -11,7 +11,7 @@ from bellwether.config.recipe import Frozen, Session, Target
 from bellwether.models.base import Task
 from data.features.compiled import compiled
 from data.options import checked
-from data.targets.ahead import check_finite, check_series, no_edges, without_nights
+from data.targets.ahead import SAME, check_finite, check_series, no_edges, value_ahead, without_nights
 from data.targets.base import NEVER, Floats, Ints, TargetKind
 
 BARRIERS = ("stop", "timeout", "take")
@@ -37,21 +37,23 @@ class BarrierOptions(Frozen):
 def first_touch(ts: Ints, value: Floats, session: Session, target: Target) -> tuple[Floats, Ints]:
     """1 where the upper barrier is touched first, -1 where the lower is, 0 where neither is in ``horizon`` rows.
 
-    ``t1`` is the time of the touch, or of row t+h. Looks ahead ``target.horizon`` rows and no further. A row near the
-    end whose barriers are not touched has NaN and `NEVER`. Rows without a price (NaN) have no outcome and touch
-    nothing. Source: López de Prado, Advances in Financial Machine Learning (2018), section 3.4.
+    ``t1`` is the time of the touch, or of row t+h. Looks ahead ``target.horizon`` rows and no further. The last h rows
+    have NaN and `NEVER`, and with ``overnight="drop"`` those whose row t+h lies in another session have NaN: also where
+    a barrier is touched before, or what is left near an end would be those that were. Rows without a price (NaN) have no
+    outcome and touch nothing. Source: López de Prado, Advances in Financial Machine Learning (2018), section 3.4.
 
     >>> price = np.array([100.0, 101.0, 100.0, 101.0, 110.0])
     >>> target = Target(kind="triple_barrier", horizon=2, options={"span": 2})
     >>> first_touch(np.arange(5), price, Session(), target)[0].tolist()
-    [nan, nan, 1.0, 1.0, nan]
+    [nan, nan, 1.0, nan, nan]
     """
     check_series(ts, value)
     options = checked("target 'triple_barrier'", BarrierOptions, target.options)
     outcome, row = np.full(len(ts), np.nan), np.full(len(ts), -1)
     _touch(value, _volatility(value, options.span), target.horizon, options.take, options.stop, outcome, row)
     t1 = np.where(row >= 0, ts[row], NEVER) if len(ts) else np.empty(0, np.int64)
-    return without_nights(outcome, ts, t1, session, target), t1
+    _, until = value_ahead(ts, value, target.horizon)
+    return without_nights(outcome, ts, until, session, target), t1
 
 
 @compiled
@@ -64,6 +66,8 @@ def _volatility(value: Any, span: int) -> Any:
             continue
         if last == last:
             change = value[i] / last - 1.0
+            if abs(change) < SAME:
+                change = 0.0
             square = change * change if seen == 0 else square + alpha * (change * change - square)
             seen += 1
         last = value[i]
@@ -75,19 +79,19 @@ def _volatility(value: Any, span: int) -> Any:
 @compiled
 def _touch(value: Any, volatility: Any, horizon: int, take: float, stop: float, outcome: Any, row: Any) -> None:
     n = value.size
-    for i in range(n):
+    for i in range(n - horizon):
         width = volatility[i]
         if width != width or width == 0.0:
             continue
         upper, lower = value[i] * (1.0 + take * width), value[i] * (1.0 - stop * width)
-        for k in range(i + 1, min(i + horizon, n - 1) + 1):
+        for k in range(i + 1, i + horizon + 1):
             if value[k] >= upper:
                 outcome[i], row[i] = 1.0, k
                 break
             if value[k] <= lower:
                 outcome[i], row[i] = -1.0, k
                 break
-        if row[i] < 0 and i + horizon < n:
+        if row[i] < 0:
             outcome[i], row[i] = 0.0, i + horizon
 
 
