@@ -97,7 +97,7 @@ def _row_reasons(kind: RecordKind, raw: pa.Table, context: RuleContext) -> Ints:
     """Return for each row the position in `reasons` of the first rule it breaks by itself, -1 for none."""
     columns = RawColumns(raw)
     reason = np.where(_missing(kind, raw), 0, -1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # a wild number is judged by what it overflows to
         for number, rule in enumerate(kind.rules, 1):
             reason[(reason < 0) & rule.broken(columns, context)] = number
     return reason

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 from ray.exceptions import RayError
 
-from bellwether.errors import ConfigError, NoChampion, UnknownName
+from bellwether.errors import NoChampion, UnknownName
 from benchmarks.in_process import App
 from benchmarks.installation import bars, install, put_bars, session_closes
 from serve_apps import APPS, builder
@@ -394,9 +394,3 @@ def test_a_killed_shard_costs_coverage_and_comes_back(url):
     assert hurt
     assert {c["status"] for c in hurt[0]["components"]} <= {"fresh", "late", "missing"}
     assert all(c["reason"] for c in hurt[0]["components"] if c["status"] != "fresh")
-
-
-@pytest.mark.parametrize(("recipe", "reads"), [("ticks", "ticks of ticks"), ("price-forecast", "books-5min of books")])
-def test_a_recipe_of_other_features_is_refused_before_anything_is_deployed(recipe: str, reads: str, home: Path) -> None:
-    with pytest.raises(ConfigError, match=f"serves the features `hourly` of bars; {recipe} has {reads}"):
-        build(IndexSignalArgs(recipe=recipe))

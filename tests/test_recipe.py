@@ -108,3 +108,11 @@ def test_a_feature_set_may_be_named_alone_or_with_options(write):
 def test_a_recipe_that_serves_nothing_needs_no_index(write):
     universe = {"name": "u", "symbols": ["A"]}
     assert load_recipe(write(universe=universe, serving={"app": None})).universe.weights is None
+
+
+@pytest.mark.parametrize(("recipe", "reads"), [("ticks", "ticks of ticks"), ("price-forecast", "books-5min of books")])
+def test_a_recipe_of_other_features_is_refused_by_the_app_before_anything_is_deployed(recipe, reads, home):
+    from serve_apps.index_signal import IndexSignalArgs, build
+
+    with pytest.raises(ConfigError, match=f"serves the features `hourly` of bars; {recipe} has {reads}"):
+        build(IndexSignalArgs(recipe=recipe))

@@ -39,8 +39,8 @@ def first_touch(ts: Ints, value: Floats, session: Session, target: Target) -> tu
 
     ``t1`` is the time of the touch, or of row t+h. Looks ahead ``target.horizon`` rows and no further. The last h rows
     have NaN and `NEVER`, and with ``overnight="drop"`` those whose row t+h lies in another session have NaN: also where
-    a barrier is touched before, or what is left near an end would be those that were. Rows without a price (NaN) have no
-    outcome and touch nothing. Source: López de Prado, Advances in Financial Machine Learning (2018), section 3.4.
+    a barrier is touched before, or what is left near an end would be those that were. Rows without a price (NaN) have
+    no outcome and touch nothing. Source: López de Prado, Advances in Financial Machine Learning (2018), section 3.4.
 
     >>> price = np.array([100.0, 101.0, 100.0, 101.0, 110.0])
     >>> target = Target(kind="triple_barrier", horizon=2, options={"span": 2})
