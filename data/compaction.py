@@ -11,6 +11,7 @@ from bellwether.errors import DataError
 from data.arrow import pc
 from data.lake import Entry, Lake, Parts
 from data.records import RECORDS, record_kind
+from data.slices import PARTS, digest_of_parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def _merged(lake: Lake, kind: str, parts: Sequence[Entry]) -> Entry:
             f"parts of {first.partition} in {kind} differ: {_listed(tables[0].schema)} and {_listed(other)}; "
             "write the partition again as one"
         )
-    note = {key: value for entry in parts for key, value in entry.note.items()}
+    note = {key: value for entry in parts for key, value in entry.note.items()} | {PARTS: digest_of_parts(parts)}
     rows = _sorted(pa.concat_tables(tables), _order(kind))
     return lake.stage(kind, first.symbol, rows, note, date=first.date)
 

@@ -23,7 +23,7 @@ from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError
 from data.features import features_of
 from data.features.market import features_kind
-from data.features.tables import Slices, component_slices, feature_notes, feature_table, runs, universe_context
+from data.features.tables import Slices, component_slices, feature_notes, feature_table, given, runs, universe_context
 from data.lake import Entry, Lake
 from data.records import record_kind
 from data.slices import Slice, read_slice, slices
@@ -123,7 +123,7 @@ def _items(
     recipe: Recipe, parts: Sequence[Slice], notes: Mapping[str, dict[str, str]], done: Mapping[str, Entry]
 ) -> Iterator[_Item]:
     for run in runs(recipe, parts):
-        wanted = [part.partition for part in run if part.partition not in done]
+        wanted = [part.partition for part in given(recipe, run) if part.partition not in done]
         if wanted:
             last = max(k for k, part in enumerate(run) if part.partition in wanted)
             yield _Item(parts=run[: last + 1], notes={partition: notes[partition] for partition in wanted})

@@ -12,6 +12,16 @@ import pyarrow as pa
 from data.lake import Lake
 from data.manifest import Entry, partition_name
 
+PARTS = "parts"
+"""Key in the note of an entry that was merged of several: the digest that these had together."""
+
+
+def digest_of_parts(entries: Sequence[Entry]) -> str:
+    """Return a hash of what files hold together; of one that was merged of several, that of those."""
+    if len(entries) == 1:
+        return entries[0].note.get(PARTS, entries[0].digest)
+    return hashlib.sha256(repr([entry.digest for entry in entries]).encode()).hexdigest()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
@@ -51,10 +61,8 @@ class Slice:
 
     @property
     def digest(self) -> str:
-        """Hash of the content: that of the file if there is one."""
-        if len(self.entries) == 1:
-            return self.entries[0].digest
-        return hashlib.sha256(repr([entry.digest for entry in self.entries]).encode()).hexdigest()
+        """Hash of the content: that of the file if there is one. Merging the files of a slice leaves it as it is."""
+        return digest_of_parts(self.entries)
 
 
 def slices(entries: Iterable[Entry]) -> dict[str, tuple[Slice, ...]]:

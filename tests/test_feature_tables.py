@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import ConfigError, NotInLake
 from data import features_job
+from data.compaction import compact
+from data.features import tables
 from data.features.base import FeatureKind, FeatureSet
-from data.features.calendar import SessionClock
+from data.features.calendar import SessionClock, session_pieces
 from data.features.market import features_kind
-from data.features.tables import component_slices, feature_notes, runs
+from data.features.tables import component_slices, feature_notes, feature_table, runs
 from data.lake import Lake
 from data.records import TICKS, TIME
 from data.slices import read_slice, slices
@@ -120,12 +122,50 @@ def test_a_set_that_starts_anew_with_each_session_is_cut_between_them(lake: Lake
     assert partitions(recipe_of("forever"), lake) == [list(DATES)]
 
 
-def test_a_session_that_goes_on_over_midnight_utc_is_not_cut(tmp_path: Any) -> None:
+def test_a_session_that_goes_on_over_midnight_utc_is_scanned_from_where_it_began(tmp_path: Any) -> None:
     lake = Lake(str(tmp_path))
     evening, morning = trades(at(DATES[0], "23:58"), [1.0, 2.0]), trades(at(DATES[1], "00:00"), [3.0])
     put(lake, {DATES[0]: evening, DATES[1]: morning, DATES[2]: trades(at(DATES[2], "23:58"), [1.0])})
     sydney = recipe_of("sessions", timezone="Australia/Sydney", opens="10:00", closes="16:00")
-    assert partitions(sydney, lake) == [list(DATES[:2]), [DATES[2]]]
+    assert partitions(sydney, lake) == [[DATES[0]], list(DATES[:2]), [DATES[2]]]
+    assert stage(sydney, lake) == {DATES[0]: [1.0, 3.0], DATES[1]: [6.0], DATES[2]: [1.0]}
+
+
+def test_a_market_that_trades_around_the_clock_is_cut_all_the_same(tmp_path: Any) -> None:
+    lake, dates = Lake(str(tmp_path)), [f"2025-03-{day:02d}" for day in range(3, 8)]
+    put(lake, {date: trades(at(date, "00:30"), list(range(1, 25)), step=3_600 * SECOND) for date in dates})
+    futures = recipe_of("sessions", timezone="America/Chicago", calendar="CMES")
+    assert partitions(futures, lake) == [[dates[0]], *([before, date] for before, date in pairwise(dates))]
+    state = kind_of("sessions").build(None).start()
+    expected = {
+        date: feature_table(futures, lake.read("ticks", f"A/{date}"), symbol="A", market=None, state=state)["sum"]
+        for date in dates
+    }
+    assert stage(futures, lake) == {date: column.to_pylist() for date, column in expected.items()}
+
+
+def test_merging_the_files_of_a_date_changes_no_feature(tmp_path: Any) -> None:
+    lake = Lake(str(tmp_path))
+    for clock in ("16:00", "15:00"):
+        lake.commit("ticks", [lake.append("ticks", "A", trades(at(DATES[0], clock), [1.0]), date=DATES[0])])
+    recipe = recipe_of("sessions")
+    before = feature_notes(recipe, lake, component_slices(recipe, lake))
+    assert compact(lake, "ticks").parts == 2
+    assert feature_notes(recipe, lake, component_slices(recipe, lake)) == before
+
+
+def test_a_changed_schedule_of_the_exchange_makes_features_of_its_year_out_of_date(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of("sessions", calendar="XNYS")
+    before = feature_notes(recipe, lake, component_slices(recipe, lake))
+    pieces = session_pieces(recipe.session, 2025, 2025)
+    pieces["closes"] -= 3_600 * SECOND
+    monkeypatch.setattr(tables, "session_pieces", lambda *_: pieces)
+    tables._hours_of.cache_clear()
+    after = feature_notes(recipe, lake, component_slices(recipe, lake))
+    tables._hours_of.cache_clear()
+    assert all(before[date]["context"] != after[date]["context"] for date in before)
 
 
 def changed(recipe: Recipe, lake: Lake, date: str, price: float) -> set[str]:
@@ -202,7 +242,8 @@ def test_symbols_without_records_are_named(tmp_path: Any) -> None:
 
 def test_sets_with_options_and_records_of_other_kinds_have_places_of_their_own() -> None:
     plain = recipe_of("sessions").model_dump()
-    sets = [{"kind": "sessions", "options": options} for options in ({}, {"levels": 5}, {"levels": 3})]
+    sets = [{"kind": "sessions"}, *({"kind": "ticks", "options": {"lookbacks": [n]}} for n in (5, 7))]
     kinds = [features_kind(Recipe.model_validate(plain | {"features": features})) for features in sets]
-    assert kinds[0] == "features/u/ticks/sessions"
-    assert len(set(kinds)) == 3
+    assert kinds[0].startswith("features/u/ticks/sessions-")
+    assert len({*kinds, features_kind(recipe_of("sessions", calendar="XNYS"))}) == 4
+    assert features_kind(Recipe.model_validate(plain)) == kinds[0]

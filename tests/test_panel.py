@@ -151,7 +151,7 @@ def test_without_features_it_says_to_make_them(lake: Lake) -> None:
     two, three = a_recipe(2), a_recipe(3)
     fill(lake, two, bars_of(two))
     lake.commit(three.kind, [lake.stage(three.kind, "SIM03", bars_of(three)["SIM03"])])
-    with pytest.raises(NotInLake, match="no features of SIM03: run `bellwether features index-hourly`"):
+    with pytest.raises(NotInLake, match="no features of SIM01, SIM02, SIM03: run `bellwether features index-hourly`"):
         load_panel(three, lake)
 
 

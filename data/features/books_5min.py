@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
-from data.features.calendar import CLOCK, SessionClock, session_pieces
+from data.features.calendar import CLOCK, CLOCKWORK, SessionClock
 from data.features.compiled import compiled
 from data.features.market import times
 from data.features.moments import history, latest, remember
@@ -101,7 +101,7 @@ BOOKS_5MIN = FeatureSet(
     warmup=WARMUP,
     state=STATE,
     kernel=books_5min_kernel,
-    inputs_from=(snapshot_inputs, SessionClock.at, session_pieces),
+    inputs_from=(snapshot_inputs, *CLOCKWORK),
 )
 """What a model sees of a snapshot; prices and their changes are in the price's unit, as is the mid to be forecast.
 

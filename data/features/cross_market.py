@@ -133,11 +133,13 @@ def cross_market(n: int) -> FeatureSet:
     rank_k                    of the return of component k among those that have one now: 0 lowest, 1 highest, ties
                               share their mean; 0.5 of one alone; NaN without a return
     leader_return_k           newest known weighted mean return of the three heaviest components other than k, by the
-                              weights in force; without any weight, of the first three, equally
+                              weights in force, of those that have one; without any weight, of the first three, equally
     leader_return_before_k    that of the timestamps before this one: what the leaders had done by then
     ========================= ==========================================================================================
 
     The three of the market are NaN until 80 basket returns are known; a timestamp without one leaves them as they were.
+    While a single component has a weight it leads all others and has no leaders itself: its two leader columns keep
+    what they last knew, NaN if that was never anything.
 
     >>> cross_market(2).outputs  # doctest: +NORMALIZE_WHITESPACE
     ('index_return', 'market_trend', 'market_stress', 'market_regime', 'rank_0', 'rank_1',

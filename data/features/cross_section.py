@@ -112,7 +112,8 @@ rank                     of log_return among the components that have a bar now,
 beta_60                  slope of the component's returns on the index's over the last 60 bars that have both
 correlation_60           of the same
 index_residual           log_return minus beta_60 times index_return
-leader_return            of the three heaviest other components, the newest known
+leader_return            of the three heaviest other components, the newest known; NaN for a component that is the
+                         only one with a weight from the first bar on
 leader_correlation_60    of the component's returns with what the leaders did the bar before, over the last 60
 market_trend             of the basket: see `data.features.cross_market.cross_market`, also for
                          ``market_stress`` and ``market_regime``, which is one of four states

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -14,7 +14,10 @@ from bellwether.config.recipe import Universe
 from bellwether.errors import DataError
 from data.features.base import Floats, Ints
 from data.features.basket import basket
+from data.features.compiled import source_of
 from data.features.cross_market import COMMON, OWN, cross_market
+from data.features.market import BLOCK
+from data.weights.table import WeightTable
 
 Series = Mapping[str, tuple[Ints, Floats]]
 
@@ -56,7 +59,7 @@ class CrossContext:
 
 
 def cross_context(series: Series, weights: Any, universe: Universe) -> CrossContext:
-    """Scan the universe over every timestamp at which a component has a bar.
+    """Scan the universe over every timestamp at which a component has a bar, a block of them at a time.
 
     Parameters
     ----------
@@ -73,23 +76,34 @@ def cross_context(series: Series, weights: Any, universe: Universe) -> CrossCont
     DataError
         Timestamps of a symbol do not rise.
     """
-    symbols, n = universe.symbols, len(universe.symbols)
+    symbols = universe.symbols
     for symbol, (at, _) in series.items():
         if (np.diff(at) <= 0).any():
             raise DataError(f"ts_event of {symbol} must rise; sort and deduplicate")
     ts = reduce(np.union1d, (series[s][0] for s in symbols if s in series), np.empty(0, np.int64))
-    closes = np.column_stack([_on(ts, series.get(symbol)) for symbol in (*symbols, universe.index)])
-    in_force = np.full((len(ts), n), np.nan) if weights is None else weights.matrix(ts, symbols)
+    common = np.empty((len(ts), len(COMMON)))
+    own = {symbol: np.empty((len(ts), len(OWN))) for symbol in symbols}
+    for block, shared, found in _blocks(ts, series, weights, universe):
+        common[block] = shared
+        for k, symbol in enumerate(symbols):
+            own[symbol][block] = found[:, :, k]
+    return CrossContext(ts=ts, common=common, own=own)
+
+
+def _blocks(ts: Ints, series: Series, weights: Any, universe: Universe) -> Iterator[tuple[slice, Floats, Floats]]:
+    """`COMMON`, (b, len(COMMON)), and `OWN` of all components, (b, len(OWN), n), a block of b timestamps at a time."""
+    symbols, n = universe.symbols, len(universe.symbols)
     baskets, market = basket(n), cross_market(n)
-    common = baskets.scan(np.column_stack([closes[:, :n], in_force]), baskets.start())
-    found = market.scan(np.column_stack([closes, in_force, common]), market.start())
-    index = found[:, :1] if universe.index in series else common[:, :1]
-    own = found[:, 4:].reshape(len(ts), len(OWN), n)
-    return CrossContext(
-        ts=ts,
-        common=np.column_stack([common, index, found[:, 1:4]]),
-        own={symbol: np.ascontiguousarray(own[:, :, k]) for k, symbol in enumerate(symbols)},
-    )
+    of_baskets, of_market = baskets.start(), market.start()
+    for first in range(0, len(ts), BLOCK):
+        grid = ts[first : first + BLOCK]
+        closes = np.column_stack([_on(grid, series.get(symbol)) for symbol in (*symbols, universe.index)])
+        in_force = np.full((len(grid), n), np.nan) if weights is None else weights.matrix(grid, symbols)
+        together = baskets.scan(np.column_stack([closes[:, :n], in_force]), of_baskets)
+        found = market.scan(np.column_stack([closes, in_force, together]), of_market)
+        index = found[:, :1] if universe.index in series else together[:, :1]
+        common = np.column_stack([together, index, found[:, 1:4]])
+        yield slice(first, first + len(grid)), common, found[:, 4:].reshape(len(grid), len(OWN), n)
 
 
 def _on(grid: Ints, own: tuple[Ints, Floats] | None) -> Floats:
@@ -97,11 +111,15 @@ def _on(grid: Ints, own: tuple[Ints, Floats] | None) -> Floats:
     column = np.full(len(grid), np.nan)
     if own is not None:
         ts, values = own
+        within = slice(*np.searchsorted(ts, (grid[0], grid[-1] + 1)))
+        ts, values = ts[within], values[within]
         there = np.isin(ts, grid, assume_unique=True)
         column[np.searchsorted(grid, ts[there])] = values[there, 0]
     return column
 
 
 def cross_definition(n: int) -> str:
-    """Return a hash that changes with what the scan of a universe of ``n`` computes."""
-    return hashlib.sha256(f"{basket(n).definition} {cross_market(n).definition}".encode()).hexdigest()[:16]
+    """Return a hash that changes with what the scan of a universe of ``n`` computes, weights in force included."""
+    made_by: tuple[Callable[..., Any], ...] = (cross_context, WeightTable.matrix, WeightTable.from_arrow)
+    parts = (basket(n).definition, cross_market(n).definition, *map(source_of, made_by))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from math import log
 from typing import Any
 
@@ -10,9 +12,11 @@ import pyarrow as pa
 
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints, MarketScan
 from data.features.basket import basket
-from data.features.compiled import compiled
+from data.features.calendar import CLOCKWORK
+from data.features.compiled import compiled, source_of
 from data.features.market import MarketContext, component_inputs, market_context, times
 from data.features.rolling import deviation, mean, mean_of_last, push, wilder, window
+from data.weights.table import WeightTable
 
 FAST, SLOW, WILDER, BANDS = 5, 20, 14, 2.0
 WARMUP = 160
@@ -90,6 +94,11 @@ def _count_traded(s: Any, volume: float, slot: int) -> None:
     s.traded += int(volume > 0.0) - int(s.volumes.ring[slot] > 0.0)
 
 
+def hourly_inputs(fs: FeatureSet, records: pa.Table, context: InputContext) -> tuple[Ints, Floats]:
+    """Bring bars of one symbol into the columns the kernel reads; ``context.market`` is a `MarketContext`."""
+    return times(records), component_inputs(records, context.session, context.market)
+
+
 HOURLY = FeatureSet(
     name="hourly",
     inputs=(
@@ -126,7 +135,7 @@ HOURLY = FeatureSet(
     warmup=WARMUP,
     state=STATE,
     kernel=hourly_kernel,
-    inputs_from=(component_inputs, market_context, MarketContext.at),
+    inputs_from=(hourly_inputs, market_context, MarketContext.at, *CLOCKWORK),
 )
 """What a model sees of an hourly bar. Nothing in it has the scale of a price or a volume.
 
@@ -142,7 +151,7 @@ atr_14                Wilder's average true range over close
 bollinger_width_20    (upper - lower) / middle band: 2 population standard deviations either side of the 20-bar mean
 volume_vs_mean_20     volume over the mean of the last 20 volumes, minus 1; 0 where none of them traded
 hour                  hour of the exchange's clock at the close
-session_position      share of the session gone by at the close, 0 to 1
+session_position      share of the session gone by at the close, 0 to 1; of the calendar's, if the session names one
 overnight_gap         open over the last session's close, minus 1, on the first bar of a session; 0 on the others
 basket_return         the index's components in the same bar, and the volatility of that (`basket`)
 relative_return       log_return minus basket_return
@@ -161,15 +170,16 @@ Bands (2001). Names and conventions are TA-Lib's.
 """
 
 
-def hourly_inputs(fs: FeatureSet, records: pa.Table, context: InputContext) -> tuple[Ints, Floats]:
-    """Bring bars of one symbol into the columns the kernel reads; ``context.market`` is a `MarketContext`."""
-    return times(records), component_inputs(records, context.session, context.market)
-
-
 def hourly_market(series: Any, weights: Any, universe: Any) -> MarketContext:
     """Scan the basket over the closes of the components."""
     closes = {symbol: (ts, values[:, 0]) for symbol, (ts, values) in series.items()}
     return market_context(closes, weights, universe.symbols)
+
+
+def hourly_definition(n: int) -> str:
+    """Return a hash that changes with what the scan of a universe of ``n`` computes, weights in force included."""
+    made_by: tuple[Callable[..., Any], ...] = (hourly_market, WeightTable.matrix, WeightTable.from_arrow)
+    return hashlib.sha256(repr((basket(n).definition, *map(source_of, made_by))).encode()).hexdigest()[:16]
 
 
 KIND = FeatureKind(
@@ -177,5 +187,5 @@ KIND = FeatureKind(
     record="bars",
     build=lambda options: HOURLY,
     inputs=hourly_inputs,
-    market=MarketScan(columns=("close",), scan=hourly_market, definition=lambda n: basket(n).definition),
+    market=MarketScan(columns=("close",), scan=hourly_market, definition=hourly_definition),
 )

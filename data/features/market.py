@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Recipe, Session
 from bellwether.errors import DataError
+from data.features import feature_kind
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.basket import basket
 from data.features.clock import session_clock
+from data.options import checked
 
 BLOCK = 4_096
 """Timestamps the basket is computed for at once: bounds the memory of a wide universe."""
@@ -161,14 +163,16 @@ def times(bars: pa.Table) -> Ints:
 
 
 def features_kind(recipe: Recipe) -> str:
-    """Return where the features of a recipe live in the lake, e.g. ``features/qqq/1h/hourly``.
+    """Return where the features of a recipe live in the lake, e.g. ``features/qqq/1h/hourly-0f3a9c21``.
 
-    A set with options of its own has a place of its own, so that two recipes do not overwrite each other's.
+    What follows the dash is a hash of the set's options, the session and the symbols, so that two recipes that differ
+    in one of them do not overwrite each other's.
     """
-    set_ = recipe.features
-    options = f"-{hashlib.sha256(repr(sorted(set_.options.items())).encode()).hexdigest()[:8]}" if set_.options else ""
-    scale = recipe.kind.removeprefix("bars/")
-    return f"features/{recipe.universe.name}/{scale}/{set_.kind}{options}"
+    found = feature_kind(recipe.features.kind)
+    options = checked(f"feature set {found.kind!r}", found.options, recipe.features.options)
+    made_for = (options.model_dump_json(), recipe.session.model_dump_json(), recipe.universe.symbols)
+    scale, digest = recipe.kind.removeprefix("bars/"), hashlib.sha256(repr(made_for).encode()).hexdigest()[:8]
+    return f"features/{recipe.universe.name}/{scale}/{found.kind}-{digest}"
 
 
 def _check_rising(ts: Ints, what: str) -> None:

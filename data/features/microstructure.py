@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from bellwether.config.recipe import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
-from data.features.calendar import CLOCK, DAY, SECOND, SessionClock, session_pieces
+from data.features.calendar import CLOCK, CLOCKWORK, DAY, SECOND, SessionClock
 from data.features.market import times
 from data.features.microstructure_kernel import LAGS, microstructure_kernel, microstructure_state
 from data.records.books import LEVELS
@@ -92,7 +92,8 @@ def microstructure(options: MicrostructureOptions = MicrostructureOptions()) -> 
     ofi                       order flow of this change (`data.features.order_flow`), in quantity
     ofi_n                     of the last n rows together
     trade_imbalance_n         quantity bought minus quantity sold in the last n rows, by who initiated
-    realised_volatility       root of the sum of squares of the window's log returns of the mid, one a row
+    realised_volatility       root of the sum of squares of the window's log returns of the mid, one a row; a relative
+                              change below 1e-12 is rounding, and none
     return_mean, return_std   of those; return_skew and return_kurtosis, in excess of the normal's 3 (Fisher);
                               population moments
     autocorrelation_k         of those, at lag k = 1, 5, 10, 20; `data.features.moments` has the estimate
@@ -137,7 +138,7 @@ def microstructure(options: MicrostructureOptions = MicrostructureOptions()) -> 
         warmup=max(*o.flow, o.window),
         state=microstructure_state(o.flow, o.window, o.trades),
         kernel=microstructure_kernel(o.levels, o.flow, o.window, o.tick, (o.mu, o.alpha, o.beta), decay),
-        inputs_from=(book_inputs, SessionClock.at, session_pieces),
+        inputs_from=(book_inputs, *CLOCKWORK),
     )
 
 

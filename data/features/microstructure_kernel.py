@@ -26,6 +26,8 @@ from data.features.order_flow import event_flow, queue_loss
 
 LAGS = (1, 5, 10, 20)
 BASIS_POINTS = 1e4
+SAME = 1e-12
+"""Relative change below which a mid has not moved: (bid + ask) / 2 of decimal prices is rarely exact in binary."""
 
 
 def microstructure_state(flow: tuple[int, ...], window: int, trades: int) -> np.dtype[np.void]:
@@ -116,7 +118,7 @@ def _take_quote(s: Any, q: Any, mid: float, before: float, left: float, decay: f
         event = event_flow(s.bid, s.bid_qty, s.ask, s.ask_qty, q[0], q[1], q[2], q[3])
         bid_loss = queue_loss(s.bid, s.bid_qty, q[0], q[1], -1.0)
         ask_loss = queue_loss(s.ask, s.ask_qty, q[2], q[3], 1.0)
-        remember(s.returns, log(mid / before))
+        remember(s.returns, log(mid / before) if abs(mid / before - 1.0) >= SAME else 0.0)
     remember(s.flows, event)
     s.bid_loss = s.bid_loss * left + decay * bid_loss
     s.ask_loss = s.ask_loss * left + decay * ask_loss

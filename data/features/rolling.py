@@ -8,15 +8,20 @@ import numpy as np
 
 from data.features.compiled import compiled
 
+SWAMPED = 1e4
+"""Squares that were so many times as large as they are now have taken the last digits of a sum that saw them."""
+
 
 def window(length: int) -> np.dtype[np.void]:
     """Memory of the last ``length`` values and of their moments: a field of a kernel's state.
 
     The sums are of distances from ``anchor``, a value of the window, so that their differences keep their digits
-    when the level is large against the spread. Each turn of the ring takes a new anchor and adds up afresh: rounding
-    never outlives ``length`` rows.
+    when the level is large against the spread. The window takes a new anchor, its newest value, and adds up afresh with
+    each turn of the ring, so that rounding never outlives ``length`` rows; and at once when its squares were, since it
+    last did, ``peak``, more than `SWAMPED` times what they are about the mean now: when an outlier has left, or an old
+    level. So a window without movement has no deviation at all, to the last bit.
     """
-    return np.dtype([("ring", "f8", (length,)), ("anchor", "f8"), ("sum", "f8"), ("square", "f8")])
+    return np.dtype([("ring", "f8", (length,)), *((name, "f8") for name in ("anchor", "sum", "square", "peak"))])
 
 
 @compiled
@@ -31,6 +36,9 @@ def push(w: Any, value: float, at: int) -> None:
     change = newest - oldest
     w.sum += change
     w.square += change * (newest + oldest)
+    w.peak = max(w.peak, w.square)
+    if w.ring.size * w.peak > SWAMPED * (w.ring.size * w.square - w.sum * w.sum):
+        _add_up(w, value)
 
 
 @compiled
@@ -40,7 +48,7 @@ def _add_up(w: Any, anchor: float) -> None:
         distance = w.ring[k] - anchor
         total += distance
         squares += distance * distance
-    w.anchor, w.sum, w.square = anchor, total, squares
+    w.anchor, w.sum, w.square, w.peak = anchor, total, squares, squares
 
 
 @compiled

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Recipe
+from bellwether.config.recipe import Recipe, Session
 from bellwether.errors import ConfigError, NotInLake
 from data.arrow import pc
 from data.features import feature_kind, features_of
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
-from data.features.calendar import CLOCK, SessionClock
+from data.features.calendar import CLOCK, SessionClock, session_pieces
+from data.features.compiled import source_of
 from data.lake import Lake
 from data.records import record_kind
 from data.slices import Slice, read_slice, slices
 from data.weights.table import load_weights, weights_kind
 
 Slices = Mapping[str, tuple[Slice, ...]]
+
+CHUNK = 262_144
+"""Events that are scanned at a time."""
 
 
 def component_slices(recipe: Recipe, lake: Lake) -> dict[str, tuple[Slice, ...]]:
@@ -48,22 +53,26 @@ def component_slices(recipe: Recipe, lake: Lake) -> dict[str, tuple[Slice, ...]]
 
 
 def runs(recipe: Recipe, parts: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
-    """Cut a symbol's slices into runs that can be scanned apart, each from an empty state.
+    """Cut a symbol's slices into runs that are scanned apart, each from an empty state.
 
-    A set that starts anew with each session is cut between slices, but not within a session that goes on over
-    midnight UTC. Any other set is one run.
+    A set that starts anew with each session has a run a slice: the slice, after those in which the session began that
+    goes on in it, as one does over midnight UTC. Any other set is one run, and gives features of all its slices.
     """
     if not feature_kind(recipe.features.kind).by_session:
         yield tuple(parts)
         return
-    clock, run = SessionClock(recipe.session), list[Slice]()
-    for part in parts:
-        if run and not _same_session(clock, run[-1].last, part.first):
-            yield tuple(run)
-            run = []
-        run.append(part)
-    if run:
-        yield tuple(run)
+    clock, lead = SessionClock(recipe.session), 0
+    for k, part in enumerate(parts):
+        if k and not _same_session(clock, parts[k - 1].last, part.first):
+            lead = k
+        elif k and not _same_session(clock, parts[k - 1].first, part.first):
+            lead = k - 1
+        yield tuple(parts[lead : k + 1])
+
+
+def given(recipe: Recipe, run: Sequence[Slice]) -> tuple[Slice, ...]:
+    """Return the slices of a run whose features it gives; the others it is scanned after."""
+    return tuple(run[-1:] if feature_kind(recipe.features.kind).by_session else run)
 
 
 def _same_session(clock: SessionClock, before: int, after: int) -> bool:
@@ -75,25 +84,42 @@ def feature_notes(recipe: Recipe, lake: Lake, records: Slices) -> dict[str, dict
     """What the features of each slice are a function of, by partition; equal notes mean equal features.
 
     ``definition`` is the feature set's, ``source`` a digest of the slice's records and of those of its run before,
-    and ``context`` a digest of the session and of what the market is made of: its definition, the weights and the
-    records of all components.
+    and ``context`` a digest of the session, of the exchange's hours in the slice's years, and of what the market is
+    made of: its definition, the weights and the records of all components.
     """
-    kind, definition = feature_kind(recipe.features.kind), features_of(recipe.features).definition
-    made_of: tuple[object, ...] = (recipe.session.model_dump_json(),)
-    if kind.market:
-        everyone = [(s, [part.digest for part in parts]) for s, parts in records.items()]
-        weights = lake.version(weights_kind(recipe.universe)) if recipe.universe.weights else ""
-        index = [part.digest for part in _index(recipe, lake)] if kind.market.index else []
-        made_of = (*made_of, kind.market.definition(len(records)), weights, everyone, index)
-    context = _hash(made_of)
+    definition, market = features_of(recipe.features).definition, _market_note(recipe, lake, records)
     notes = {}
     for parts in records.values():
         for run in runs(recipe, parts):
-            source = ""
+            wanted, source = given(recipe, run), ""
             for part in run:
                 source = _hash((source, part.digest)) if source else part.digest
-                notes[part.partition] = {"definition": definition, "source": source, "context": context}
+                if part in wanted:
+                    context = _hash((market, _hours(recipe.session, part)))
+                    notes[part.partition] = {"definition": definition, "source": source, "context": context}
     return notes
+
+
+def _market_note(recipe: Recipe, lake: Lake, records: Slices) -> str:
+    market = feature_kind(recipe.features.kind).market
+    if market is None:
+        return recipe.session.model_dump_json()
+    everyone = [(s, [part.digest for part in parts]) for s, parts in records.items()]
+    weights = lake.version(weights_kind(recipe.universe)) if recipe.universe.weights else ""
+    index = [part.digest for part in _index(recipe, lake)] if market.index else []
+    code = market.definition(len(records)), source_of(_series)
+    return _hash((recipe.session.model_dump_json(), *code, weights, everyone, index))
+
+
+def _hours(session: Session, part: Slice) -> str:
+    """Digest of the exchange's hours in the years of a slice: a library that learns of a holiday changes it."""
+    first, last = (int(str(np.datetime64(ts, "ns"))[:4]) for ts in (part.first, part.last))
+    return _hours_of(session, first, last)
+
+
+@lru_cache(maxsize=256)
+def _hours_of(session: Session, first: int, last: int) -> str:
+    return hashlib.sha256(session_pieces(session, first, last).tobytes()).hexdigest()
 
 
 def universe_context(recipe: Recipe, lake: Lake, records: Slices) -> Any:
@@ -153,10 +179,21 @@ def scanned(
     kind: FeatureKind, fs: FeatureSet, records: pa.Table, context: InputContext, state: NDArray[np.void]
 ) -> pa.Table:
     """Scan records of one symbol from ``state``, which is advanced in place."""
-    ts, x = kind.inputs(fs, records, context)
-    features = np.ascontiguousarray(fs.scan(x, state).T)
-    stamps = pa.array(ts, pa.int64()).cast(pa.timestamp("ns", tz="UTC"))
-    return pa.table([stamps, *(pa.array(column) for column in features)], names=["ts_event", *fs.outputs])
+    ts, blocks = [], []
+    for some in _chunks(kind, records):
+        at, x = kind.inputs(fs, some, context)
+        ts.append(at)
+        blocks.append(np.ascontiguousarray(fs.scan(x, state).T))
+    stamps = pa.chunked_array([pa.array(at, pa.int64()) for at in ts]).cast(pa.timestamp("ns", tz="UTC"))
+    columns = [pa.chunked_array([pa.array(block[k]) for block in blocks]) for k in range(len(fs.outputs))]
+    return pa.table([stamps, *columns], names=["ts_event", *fs.outputs])
+
+
+def _chunks(kind: FeatureKind, records: pa.Table) -> Iterator[pa.Table]:
+    """Events a chunk at a time, which bounds what the inputs take; of intervals there are few, and some share a row."""
+    step = CHUNK if record_kind(kind.record).dated else max(records.num_rows, 1)
+    for first in range(0, max(records.num_rows, 1), step):
+        yield records.slice(first, step)
 
 
 def _hash(parts: object) -> str:

@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 
 from data.features.compiled import compiled
+from data.features.rolling import SWAMPED
 
 
 def windows(lengths: tuple[int, ...]) -> np.dtype[np.void]:
     """Memory of a series over windows of ``lengths``: a field of a kernel's state.
 
     One ring holds the values; each window has its sums, of distances from an anchor, so that their differences keep
-    their digits when the level is large against the spread. A window that has turned once takes a new anchor, a
-    value within it, and adds up afresh: rounding never outlives its length. ``same`` counts the newest values that are
-    equal, so that a window without movement has no deviation at all, to the last bit.
+    their digits when the level is large against the spread. A window takes a new anchor, its newest value, and adds up
+    afresh when it has turned once, so that rounding never outlives its length; and at once when its squares were, since
+    it last did, ``peak``, more than `SWAMPED` times what they are about the mean now: when an outlier has left, or an
+    old level. So a window without movement has no deviation at all, to the last bit.
     """
     each = (len(lengths),)
-    moments = [("turn", "i8", each), ("anchor", "f8", each), ("sum", "f8", each), ("square", "f8", each)]
-    return np.dtype([("ring", "f8", (max(lengths),)), ("at", "i8"), ("same", "i8"), *moments])
+    moments = [(name, "f8", each) for name in ("anchor", "sum", "square", "peak")]
+    return np.dtype([("ring", "f8", (max(lengths),)), ("at", "i8"), ("turn", "i8", each), *moments])
 
 
 def extremes(lengths: tuple[int, ...]) -> np.dtype[np.void]:
@@ -32,18 +34,18 @@ def extremes(lengths: tuple[int, ...]) -> np.dtype[np.void]:
 def begin_windows(w: Any, value: float) -> None:
     """Forget everything: as if ``value`` had always been. Leaves nothing of what was there before."""
     w.ring[:] = value
-    w.at, w.same = 0, 0
+    w.at = 0
     w.turn[:] = 0
     w.anchor[:] = value
     w.sum[:] = 0.0
     w.square[:] = 0.0
+    w.peak[:] = 0.0
 
 
 @compiled
 def push_windows(w: Any, lengths: Any, value: float) -> None:
     """Move every window on by ``value``."""
     size, at = w.ring.size, w.at
-    w.same = w.same + 1 if value == w.ring[at - 1 if at > 0 else size - 1] else 1
     for k in range(len(lengths)):
         back = at - lengths[k]
         oldest = w.ring[back if back >= 0 else back + size] - w.anchor[k]
@@ -55,7 +57,9 @@ def push_windows(w: Any, lengths: Any, value: float) -> None:
     w.at = at + 1 if at + 1 < size else 0
     for k in range(len(lengths)):
         w.turn[k] += 1
-        if w.turn[k] == lengths[k]:
+        w.peak[k] = max(w.peak[k], w.square[k])
+        left = lengths[k] * w.square[k] - w.sum[k] * w.sum[k]
+        if w.turn[k] == lengths[k] or lengths[k] * w.peak[k] > SWAMPED * left:
             w.turn[k] = 0
             _add_up(w, k, lengths[k], value)
 
@@ -68,22 +72,18 @@ def _add_up(w: Any, k: int, length: int, anchor: float) -> None:
         distance = w.ring[slot] - anchor
         total += distance
         squares += distance * distance
-    w.anchor[k], w.sum[k], w.square[k] = anchor, total, squares
+    w.anchor[k], w.sum[k], w.square[k], w.peak[k] = anchor, total, squares, squares
 
 
 @compiled
 def window_mean(w: Any, k: int, length: int) -> float:
     """Mean of the ``k``-th window, which is ``length`` long and full."""
-    if w.same >= length:
-        return w.ring[w.at - 1 if w.at > 0 else w.ring.size - 1]  # type: ignore[no-any-return]
     return w.anchor[k] + w.sum[k] / length  # type: ignore[no-any-return]
 
 
 @compiled
 def window_deviation(w: Any, k: int, length: int) -> float:
     """Population standard deviation of the ``k``-th window, as TA-Lib's STDDEV and BBANDS have it."""
-    if w.same >= length:
-        return 0.0
     centre = w.sum[k] / length
     return np.sqrt(max(w.square[k] / length - centre * centre, 0.0))  # type: ignore[no-any-return]
 
