@@ -21,7 +21,7 @@ from bellwether.config.recipe import Part, Recipe, Universe
 from data.features.market import features_kind
 from data.features.tables import component_slices, feature_table
 from data.features_job import build_features
-from data.ingest import ingest
+from data.intake.ingest import ingest
 from data.lake import Lake
 from data.slices import read_slice
 

@@ -10,7 +10,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from data.lake import Lake
-from data.manifest import Entry, partition_name
+from data.lake.manifest import Entry, partition_name
 
 PARTS = "parts"
 """Key in the note of an entry that was merged of several: the digest that these had together."""

@@ -20,7 +20,7 @@ from pipelines.console import errors
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from data.lake import Lake
+    from data.lake.lake import Lake
 
 app = typer.Typer(
     name="bellwether",
@@ -283,7 +283,7 @@ def views(
 
 def _lake(uri: str | None) -> Lake:
     """Open the lake that is asked for, or else the installation's."""
-    from data.lake import Lake
+    from data.lake.lake import Lake
 
     return Lake((Settings(lake=uri) if uri else Settings()).lake)
 

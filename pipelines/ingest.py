@@ -16,15 +16,15 @@ from rich.markup import escape
 
 from bellwether.config.recipe import RECIPES, Part, Session
 from bellwether.errors import ConfigError, UnknownName
-from data.ingest import ingest
-from data.intake import Intake, take
-from data.report import DeriveReport, IngestReport, RecipeReport
+from data.intake.ingest import ingest
+from data.intake.report import DeriveReport, IngestReport, RecipeReport
+from data.intake.take import Intake, take
 from data.sources import SOURCES, source
 from pipelines.console import progress, say
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from data.lake import Lake
+    from data.lake.lake import Lake
     from data.sources.base import Source
 
 GAPS = {

@@ -11,11 +11,11 @@ from rich.filesize import decimal
 from rich.markup import escape
 
 from bellwether.errors import NotInLake
-from data.compaction import compact
 from data.lake import Lake
-from data.lake_stats import KindStats, lake_stats
-from data.lake_views import write_views
-from data.vacuum import vacuum
+from data.lake.compaction import compact
+from data.lake.stats import KindStats, lake_stats
+from data.lake.vacuum import vacuum
+from data.lake.views import write_views
 from pipelines.console import console, grid, progress, say
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from data.arrow import Column, pc
 from data.lake import Lake
-from data.lake_sql import queried
+from data.lake.sql import queried
 from pipelines.console import console, grid, say
 
 

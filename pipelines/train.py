@@ -59,7 +59,7 @@ def run(workspace: Workspace, resume: str | None = None) -> int:
 
 def prepare(workspace: Workspace) -> None:
     """Ingest if the lake has no records of this recipe's source yet; make the features that are missing."""
-    from data.ingest import SOURCE, source_identity
+    from data.intake.ingest import SOURCE, source_identity
 
     recipe = workspace.recipe
     noted = {entry.symbol: entry.note.get(SOURCE) for entry in workspace.lake.entries(recipe.kind).values()}

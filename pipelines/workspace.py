@@ -14,7 +14,7 @@ from bellwether.errors import ConfigError, UnknownName
 if TYPE_CHECKING:
     from bellwether.registry import Registry
     from data.features.base import Floats, Ints
-    from data.lake import Lake
+    from data.lake.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Workspace:
     @cached_property
     def lake(self) -> Lake:
         """Where the records live."""
-        from data.lake import Lake
+        from data.lake.lake import Lake
 
         return Lake(self.settings.lake)
 

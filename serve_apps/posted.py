@@ -13,7 +13,7 @@ from bellwether.trading_time import iso
 from data.arrow import Column
 from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import MarketContext, component_features, times
-from data.quality import screen_rows
+from data.intake.quality import screen_rows
 from data.sources.base import RAW
 
 Flags = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from bellwether.config.recipe import Frozen
 from bellwether.trading_time import SECOND, iso
-from data.quality import NOISE
+from data.intake.quality import NOISE
 from data.records import TIME
 
 MAX_BARS, MAX_ITEMS = 1_000, 100

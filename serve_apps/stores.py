@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bellwether.registry import Registry
-    from data.lake import Lake
+    from data.lake.lake import Lake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Stores:
 
     def open_lake(self) -> Lake:
         """Open the lake."""
-        from data.lake import Lake
+        from data.lake.lake import Lake
 
         return Lake(self.lake)
 

@@ -205,3 +205,49 @@ def test_the_clock_is_zero_before_the_session_and_one_after_it() -> None:
     assert clock[:, 2].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0]
     assert clock[:, 1].tolist() == [8.0, 9.0, 12.0, 18.0, 24.0]
     assert len(set(clock[:, 0])) == 1
+
+
+XNYS = Session(calendar="XNYS")
+NIGHT = Session(timezone="America/Chicago", calendar="CMES")
+ALWAYS = Session(timezone="UTC", calendar="24/7")
+
+
+@pytest.mark.parametrize(
+    ("close", "session", "day", "hour", "position"),
+    [
+        ("2024-11-29 12:30", XNYS, "2024-11-29", 12, 3.0 / 3.5),
+        ("2024-11-29 13:00", XNYS, "2024-11-29", 13, 1.0),
+        ("2024-11-29 16:00", XNYS, "2024-11-29", 16, 1.0),
+        ("2024-11-29 09:30", XNYS, "2024-11-29", 9, 0.0),
+        ("2024-11-28 12:00", XNYS, "2024-11-28", 12, 0.0),
+        ("2024-12-02 16:00", XNYS, "2024-12-02", 16, 1.0),
+        ("2024-12-03 00:00", XNYS, "2024-12-02", 24, 1.0),
+        ("2024-07-01 20:00", NIGHT, "2024-07-02", 20, 3.0 / 23.0),
+        ("2024-07-02 00:00", NIGHT, "2024-07-02", 24, 7.0 / 23.0),
+        ("2024-07-02 16:00", NIGHT, "2024-07-02", 16, 1.0),
+        ("2024-07-02 18:00", ALWAYS, "2024-07-02", 18, 0.75),
+        ("2024-07-03 00:00", ALWAYS, "2024-07-02", 24, 1.0),
+        ("2024-07-03 01:00", ALWAYS, "2024-07-03", 1, 1.0 / 24.0),
+    ],
+)
+def test_the_clock_knows_the_days_and_hours_of_a_calendar(
+    close: str, session: Session, day: str, hour: int, position: float
+) -> None:
+    ts = np.array([pd.Timestamp(close, tz=session.timezone).value])
+    expected = [pd.Timestamp(day).value // 86_400 // 10**9, hour, pytest.approx(position, rel=1e-12)]
+    assert session_clock(ts, session)[0].tolist() == expected
+
+
+def test_a_calendar_of_regular_days_changes_nothing() -> None:
+    hours = pd.date_range("2025-01-27 09:30", "2025-02-15", freq="30min", tz="America/New_York")
+    ts = hours[hours.dayofweek < 5].as_unit("ns").asi8
+    plain, known = session_clock(ts, Session()), session_clock(ts, XNYS)
+    open_yesterday = pd.DatetimeIndex(ts - 1, tz="UTC").tz_convert("America/New_York").dayofweek < 5
+    np.testing.assert_array_equal(known[open_yesterday], plain[open_yesterday])
+
+
+def test_the_inputs_of_a_bar_have_the_clock_of_the_calendar() -> None:
+    close = pd.Timestamp("2024-11-29 13:00", tz="America/New_York")
+    table = bars("AAA", np.array([close.value]), 0)
+    x = component_inputs(table, XNYS, MarketContext(ts=np.empty(0, np.int64), values=np.empty((0, 2))))
+    assert x[0, HOURLY.inputs.index("session_position")] == 1.0

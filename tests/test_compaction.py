@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.errors import ConfigError, DataError
-from data.compaction import compact
 from data.lake import Lake
-from data.lake_stats import lake_stats
-from data.manifest import decode, encode
+from data.lake.compaction import compact
+from data.lake.manifest import decode, encode
+from data.lake.stats import lake_stats
+from data.lake.vacuum import vacuum
 from data.slices import PARTS
-from data.vacuum import vacuum
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "1970-01-01"

@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 
 from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import DataError
-from data.features import feature_kind
+from data.features import cross_section_market, feature_kind
 from data.features.base import Floats, InputContext, Ints
 from data.features.cross_market import COMMON, cross_market
 from data.features.cross_section import CROSS_SECTION, KIND, WINDOW
@@ -328,8 +328,32 @@ def test_the_regime_has_four_states_and_all_of_them_happen() -> None:
     assert counts.min() > 50
 
 
-def test_the_definition_is_that_of_the_scan_and_of_its_size() -> None:
-    assert cross_definition(3) == cross_definition(3) != cross_definition(4)
+def test_the_definition_is_made_of_the_code_and_the_size_and_of_nothing_else() -> None:
+    first = cross_definition(3)
+    cross_market.cache_clear()
+    assert cross_definition(3) == first != cross_definition(4)
+
+
+@every_case
+@pytest.mark.parametrize("block", [1, 7, 150])
+def test_the_size_of_a_block_does_not_matter(
+    series: Series, table: Any, symbols: tuple[str, ...], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = cross_context(series, table, universe(*symbols))
+    monkeypatch.setattr(cross_section_market, "BLOCK", block)
+    pieces = cross_context(series, table, universe(*symbols))
+    assert (pieces.ts.tobytes(), pieces.common.tobytes()) == (whole.ts.tobytes(), whole.common.tobytes())
+    assert all(pieces.own[symbol].tobytes() == whole.own[symbol].tobytes() for symbol in symbols)
+
+
+def test_the_one_component_with_a_weight_has_no_leaders_and_leads_the_others() -> None:
+    series = market(15)
+    context = cross_context(series, weights((0, {"BBB": 0.5})), universe())
+    assert np.isnan(context.own["BBB"][:, 1:]).all()
+    returns = np.diff(np.log(series["BBB"][1][:, 0]))
+    np.testing.assert_allclose(context.own["AAA"][1:, 1], returns, rtol=1e-12)
+    got = features("BBB", series, context)[WARM:]
+    assert {name for name, k in AT.items() if np.isnan(got[:, k]).any()} == {"leader_return", "leader_correlation_60"}
 
 
 def test_the_lake_gives_the_set_its_universe_and_index(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, UnknownName
 from data.derive import DERIVATIONS, derivation
 from data.derive.base import DeriveContext
+from data.intake.screen import FOREVER, screen
 from data.options import checked
 from data.records import record_kind
 from data.records.base import RuleContext
-from data.screen import FOREVER, screen
 from data.sources.base import SourceContext
 from data.sources.simulator import SIMULATOR, SimulatorOptions
 

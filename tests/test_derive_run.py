@@ -13,12 +13,12 @@ import pytest
 from bellwether.config.recipe import Frozen, Part, Recipe, Universe
 from bellwether.errors import ConfigError, DataError, UnknownName
 from data.arrow import pc
-from data.batch import SOURCE
 from data.derive import run as module
 from data.derive.base import Derivation, DeriveContext
 from data.derive.run import INPUTS, steps
-from data.ingest import ingest, source_identity
-from data.intake import Intake, take
+from data.intake.batch import SOURCE
+from data.intake.ingest import ingest, source_identity
+from data.intake.take import Intake, take
 from data.lake import Lake
 from data.records import BOOKS, FACTORS, TICKS
 

@@ -14,7 +14,7 @@ from bellwether.config.recipe import RECIPES, Recipe
 from bellwether.models.base import Task
 from data.features import feature_kind, features_of
 from data.features_job import build_features
-from data.ingest import ingest
+from data.intake.ingest import ingest
 from data.lake import Lake
 from data.panel import Panel, load_panel
 from data.targets import target_kind

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.errors import DataError, UnknownName
-from data.features import FEATURE_SETS, feature_set, market
+from data.features import (
+    FEATURE_SETS,
+    calendar,
+    clock,
+    cross_section,
+    cross_section_market,
+    feature_set,
+    hourly,
+    market,
+)
+from data.features import basket as basket_module
 from data.features.base import FeatureSet, Floats
 from data.features.basket import basket, basket_kernel
 from data.features.clock import session_clock
 from data.features.compiled import source_of
+from data.features.cross_market import cross_market
 from data.features.hourly import HOURLY
+from data.weights import table as weights
 
 ROWS = 420
 
@@ -289,35 +302,62 @@ def test_the_source_of_a_definition_reaches_into_comprehensions_lambdas_and_cach
     assert "def helper_in_a_comprehension" in source_of(function)
 
 
+def definitions() -> tuple[str, ...]:
+    """Of the hourly and the cross-section set and of their scans of a universe of three, computed anew."""
+    cross_market.cache_clear()
+    sets = (replace(fs).definition for fs in (HOURLY, cross_section.CROSS_SECTION))
+    scans = (kind.market.definition(3) for kind in (hourly.KIND, cross_section.KIND) if kind.market)
+    return (*sets, *scans)
+
+
 @pytest.mark.parametrize(
-    ("part", "old", "new"),
+    ("module", "old", "new", "whose"),
     [
-        ("component_inputs", "context.at(ts).T", "2.0 * context.at(ts).T"),
-        ("prices", '("open", "high",', '("high", "open",'),
-        ("market_context", "if symbol in closes]", "if symbol in closes and symbol]"),
-        ("blocks", "x[:, n:] = weights", "x[:, n:] = 2.0 * weights"),
-        ("place", "= close[low:high]", "= 2.0 * close[low:high]"),
-        ("union", "else np.union1d(a, b)", "else np.intersect1d(a, b)"),
-        ("at", "= self.values[where[known]]", "= 2.0 * self.values[where[known]]"),
+        (market, "context.at(ts).T", "2.0 * context.at(ts).T", {0}),
+        (market, "if symbol in closes]", "if symbol in closes and symbol]", {0, 2}),
+        (market, "x[:, n:] = weights", "x[:, n:] = 2.0 * weights", {0, 2}),
+        (market, "= close[low:high]", "= 2.0 * close[low:high]", {0, 2}),
+        (market, "else np.union1d(a, b)", "else np.intersect1d(a, b)", {0, 2}),
+        (market, "= self.values[where[known]]", "= 2.0 * self.values[where[known]]", {0}),
+        (hourly, "component_inputs(records, context", "component_inputs(records[::-1], context", {0}),
+        (hourly, "(ts, values[:, 0])", "(ts, 2.0 * values[:, 0])", {2}),
+        (clock, "since_midnight - opens)", "since_midnight - closes)", {0}),
+        (clock, "gone + 1.0", "gone + 2.0", {0}),
+        (calendar, "h.opens <= ts < h.closes", "h.opens < ts < h.closes", {0}),
+        (cross_section, 'records["close"].to_numpy()', 'records["open"].to_numpy()', {1}),
+        (cross_section_market, "[where[known]]", "[where[known] - 1]", {1}),
+        (cross_section_market, "values[there, 0]", "2.0 * values[there, 0]", {1, 3}),
+        (cross_section_market, "[closes, in_force, together]", "[closes, in_force, 2.0 * together]", {1, 3}),
+        (weights, 'np.searchsorted(self.effective, ts, side="right")', "np.searchsorted(self.effective, ts)", {2, 3}),
+        (weights, '= table["weight"]', '= 2.0 * table["weight"]', {2, 3}),
+        (basket_module, "total += weight", "total -= weight", {0, 1, 2, 3}),
     ],
 )
 def test_a_change_in_how_inputs_are_made_changes_the_definition(
-    part: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, old: str, new: str, whose: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    source = Path(market.__file__).read_text()
-    assert source.count(old) == 1
+    """As if the text were changed in the file: of the `definitions` just those change that are made by it."""
+    getsource, changed = inspect.getsource, []
 
-    def definition(module: str, text: str) -> str:
-        (tmp_path / f"{module}.py").write_text(text)
-        importlib.invalidate_caches()
-        made = importlib.import_module(module)
-        parts = [attrgetter(f.__qualname__)(made) if f.__module__ == market.__name__ else f for f in HOURLY.inputs_from]
-        return replace(HOURLY, inputs_from=tuple(parts)).definition
+    def edited(function: Callable[..., Any]) -> str:
+        source = getsource(function)
+        if function.__module__ != module.__name__ or old not in source:
+            return source
+        changed.append(function)
+        return source.replace(old, new)
 
-    assert definition(f"market_{part}_same", source) == definition(f"market_{part}_again", source)
-    assert definition(f"market_{part}_other", source.replace(old, new)) != definition(f"market_{part}_first", source)
+    before = definitions()
+    assert definitions() == before
+    monkeypatch.setattr(inspect, "getsource", edited)
+    after = definitions()
+    assert changed
+    assert {k for k in range(4) if before[k] != after[k]} == whose
+
+
+def test_the_columns_of_a_bar_are_part_of_the_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = definitions()
+    monkeypatch.setattr(market, "PRICES", ("high", "open", "low", "close", "volume"))
+    assert definitions()[0] != before[0]
 
 
 def test_the_clock_and_the_basket_are_part_of_the_hourly_definition() -> None:

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from bellwether.config.recipe import Part, Recipe, Session, Universe
 from bellwether.errors import ConfigError, NotInLake
 from data import features_job
-from data.compaction import compact
 from data.features import tables
 from data.features.base import FeatureKind, FeatureSet
 from data.features.calendar import SessionClock, session_pieces
 from data.features.market import features_kind
 from data.features.tables import component_slices, feature_notes, feature_table, runs
 from data.lake import Lake
+from data.lake.compaction import compact
 from data.records import TICKS, TIME
 from data.slices import read_slice, slices
 

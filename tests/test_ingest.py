@@ -13,11 +13,11 @@ import yaml
 
 from bellwether.config.recipe import Part, Recipe, Universe, load_recipe
 from bellwether.errors import ConfigError, DataError, EmptySource, UnknownName
-from data.ingest import SOURCE, ingest, source_identity
+from data.intake.ingest import SOURCE, ingest, source_identity
+from data.intake.merge import merge
+from data.intake.spool import Spool
 from data.lake import Lake
-from data.merge import merge
 from data.records import BARS, TIME, record_kind
-from data.spool import Spool
 from data.weights.table import load_weights
 
 HEADER = "symbol,time,open,high,low,close,volume"

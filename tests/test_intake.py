@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from bellwether.config.recipe import Frozen, Part, Session
 from bellwether.errors import ConfigError, DataError, EmptySource
-from data import intake as module
-from data.batch import SOURCE
-from data.gaps import SILENCE
-from data.intake import Intake, take
+from data.intake import take as module
+from data.intake.batch import SOURCE
+from data.intake.gaps import SILENCE
+from data.intake.spool import Place, Spool
+from data.intake.take import Intake, take
 from data.lake import Lake
 from data.records import RecordKind, record_kind
 from data.sources.base import Source, SourceContext
-from data.spool import Place, Spool
 
 DAY = 86_400 * 10**9
 TICK = {"symbol": "A", "ts_event": 0, "price": 1.0, "volume": 1.0, "side": 0}

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.errors import ConfigError, DataError, NotInLake
-from data.lake import Entry, Lake, digest_of
-from data.vacuum import vacuum
+from data.lake import Entry, Lake
+from data.lake.lake import digest_of
+from data.lake.vacuum import vacuum
 
 ROOT = Path(__file__).resolve().parents[1]
 KIND = "bars/1h"
@@ -216,7 +217,10 @@ KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 import pyarrow as pa
-from data import compaction, lake as module, storage, vacuum as cleaning
+from data.lake import compaction
+from data.lake import lake as module
+from data.lake import storage
+from data.lake import vacuum as cleaning
 from data.lake import Lake
 
 lake, operation = Lake(sys.argv[1]), sys.argv[3]

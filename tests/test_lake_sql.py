@@ -14,8 +14,8 @@ import pytest
 
 from bellwether.errors import ConfigError, DataError, NotInLake
 from data.lake import Lake
-from data.lake_sql import connected, queried
-from data.lake_views import write_views
+from data.lake.sql import connected, queried
+from data.lake.views import write_views
 from pipelines import cli
 
 SECOND = 1_000_000_000

@@ -226,6 +226,30 @@ def test_a_market_that_does_not_move_has_no_shape() -> None:
     assert (got[[*still, "realised_volatility"]] == 0.0).all(axis=None)
 
 
+@pytest.mark.parametrize("price", [30.02, 0.37, 5_853.11])
+def test_a_mid_that_differs_by_rounding_only_does_not_move(price: float) -> None:
+    """A spread that widens and narrows about one mid, in cents: (bid + ask) / 2 differs in its last bit."""
+    x = random_books(0, gaps=False)
+    half = np.random.default_rng(1).integers(1, 9, len(x))
+    x[:, 0], x[:, 2] = np.round(price - half / 100, 2), np.round(price + half / 100, 2)
+    mid = (x[:, 0] + x[:, 2]) / 2
+    assert 0 < np.abs(np.diff(mid) / mid[1:]).max() < 1e-15
+    fs = microstructure(SMALL)
+    got = pd.DataFrame(fs.scan(x, fs.start()), columns=fs.outputs).iloc[fs.warmup :]
+    still = [c for c in fs.outputs if c.startswith(("return_", "autocorr", "absolute_", "squared_"))]
+    assert (got[[*still, "realised_volatility"]] == 0.0).all(axis=None)
+
+
+def test_the_smallest_move_of_a_mid_is_one() -> None:
+    x = random_books(0, gaps=False)
+    x[:, 0], x[:, 2] = 99_999.99, 100_000.01
+    x[::2, 2] = 100_000.02
+    fs = microstructure(SMALL)
+    last = dict(zip(fs.outputs, fs.scan(x, fs.start())[-1], strict=True))
+    assert last["realised_volatility"] == pytest.approx(5e-8 * 30**0.5, rel=1e-6)
+    assert last["autocorrelation_1"] < -0.9
+
+
 def test_a_steady_rise_has_a_mean_and_no_shape() -> None:
     x = random_books(0, rows=200, gaps=False)
     x[:, 0] = 10 * 1.001 ** np.arange(200)

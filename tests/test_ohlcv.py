@@ -13,8 +13,8 @@ import pytest
 
 from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, DataError, EmptySource
+from data.intake.quality import screen, screen_rows
 from data.options import checked
-from data.quality import screen, screen_rows
 from data.sources import files
 from data.sources.base import SourceContext
 from data.sources.ohlcv import OHLCV

@@ -15,7 +15,7 @@ from bellwether.config.recipe import RECIPES
 from bellwether.models import family, family_names
 from data.features.market import features_kind
 from data.features.tables import component_slices, feature_notes, feature_table, universe_context
-from data.ingest import ingest
+from data.intake.ingest import ingest
 from data.lake import Lake
 from data.panel import Panel, load_panel
 from tune.champion import crown

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
-from data.quality import NOISE, REASONS, REJECTED, VALUES, screen, screen_rows, stamps
+from data.intake.quality import NOISE, REASONS, REJECTED, VALUES, screen, screen_rows, stamps
 from data.records import BARS
 from data.sources.base import RAW
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from bellwether.config.recipe import Session
+from data.intake.screen import reasons, screen
 from data.records import RECORDS, RecordKind, record_kind
 from data.records.base import RuleContext
 from data.records.books import LEVELS
-from data.screen import reasons, screen
 
 NAN, INF = math.nan, math.inf
 NOW = 1_000

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,6 +94,51 @@ def test_a_high_level_and_a_long_history_cost_no_digits() -> None:
             exact = obvious(values - 1e6, row, length)
             assert got["deviation"][row, k] == pytest.approx(exact["deviation"], abs=1e-9)
             assert got["mean"][row, k] - 1e6 == pytest.approx(exact["mean"], abs=1e-9)
+
+
+OUTLIERS = st.sampled_from([1e5, 1e7, 1e9, 1e12])
+with_outliers = st.lists(
+    st.one_of(st.integers(1, 500).map(float), st.integers(1, 500).map(float), OUTLIERS), min_size=40
+)
+
+
+def to_the_digit(values: Floats) -> tuple[float, float]:
+    """Mean and population deviation, by arithmetic without rounding."""
+    exact = [Fraction(float(v)) for v in values]
+    centre = sum(exact, Fraction()) / len(exact)
+    return float(centre), math.sqrt(sum(((v - centre) ** 2 for v in exact), Fraction()) / len(exact))
+
+
+def agree_to_the_digit(values: Floats, lengths: tuple[int, ...] = (2, 5, 13)) -> None:
+    """Both kinds of windows, relative to the result: nothing of what has left may show."""
+    got, single = slide(values, lengths), np.zeros(1, window(13))[0]
+    for row in range(len(values)):
+        push(single, values[row], row % 13)
+        for k, length in enumerate(lengths):
+            if row + 1 < length:
+                continue
+            expected = to_the_digit(values[row + 1 - length : row + 1])
+            found = [(got["mean"][row, k], got["deviation"][row, k])]
+            found += [(mean(single), deviation(single))] if length == 13 else []
+            assert all(f == pytest.approx(expected, rel=1e-11, abs=0) for f in found), (length, row)
+
+
+@given(values=with_outliers)
+@settings(max_examples=30, deadline=None)
+def test_an_outlier_that_has_left_takes_no_digits_with_it(values: list[float]) -> None:
+    agree_to_the_digit(np.array(values))
+
+
+@pytest.mark.parametrize("level", [1e4, 1e7, 1e10])
+def test_a_new_level_keeps_the_digits_of_what_happens_on_it(level: float) -> None:
+    walk = np.cumsum(np.random.default_rng(5).integers(-2, 3, 60))
+    agree_to_the_digit(np.where(np.arange(60) < 25, 1.0, level) + walk)
+
+
+def test_a_window_that_stands_still_after_an_outlier_has_exactly_no_deviation() -> None:
+    values = np.concatenate([[1e12], np.full(40, 0.1), [3.0], np.full(40, 0.7)])
+    agree_to_the_digit(values)
+    assert slide(values, (13,))["deviation"][[13, 40, 60], 0].tolist() == [0.0, 0.0, 0.0]
 
 
 @given(before=cents, value=st.floats(0.01, 1e6))

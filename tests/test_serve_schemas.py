@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bellwether.config.recipe import Session
-from data.quality import screen_rows
+from data.intake.quality import screen_rows
 from data.records import BARS
 from data.sources.base import RAW
 from serve_apps.component_predictor import shards

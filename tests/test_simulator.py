@@ -19,8 +19,8 @@ from bellwether.config.recipe import Session, Target
 from bellwether.errors import ConfigError
 from data.features.hourly import HOURLY
 from data.features.market import component_features, market_context
+from data.intake.quality import screen
 from data.options import checked
-from data.quality import screen
 from data.sources import source
 from data.sources.base import RAW, SourceContext
 from data.sources.dynamics import CORRELATION, gain

@@ -17,13 +17,13 @@ from yfinance.data import YfData
 
 from bellwether.config.recipe import Part, Session, nanoseconds
 from bellwether.errors import ConfigError, UnknownName
-from data.batch import SOURCE
-from data.intake import Intake, take
+from data.intake.batch import SOURCE
+from data.intake.screen import FOREVER, Screened, screen, screened_schema
+from data.intake.take import Intake, take
 from data.lake import Lake
 from data.options import checked
 from data.records import RECORDS, record_kind
 from data.records.base import RuleContext
-from data.screen import FOREVER, Screened, screen, screened_schema
 from data.sources import SOURCES, source
 from data.sources.base import SourceContext
 

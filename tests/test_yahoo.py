@@ -17,8 +17,8 @@ from curl_cffi import requests
 
 from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, DataError
+from data.intake.quality import screen
 from data.options import checked
-from data.quality import screen
 from data.records import record_kind
 from data.sources.base import SourceContext
 from data.sources.yahoo import DAY, YAHOO, YahooOptions

@@ -16,16 +16,16 @@ import pyarrow as pa
 from bellwether.config.recipe import Recipe, Session, lake_kind, nanoseconds
 from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
-from data.batch import SOURCE, Batch, Progress, listed
 from data.derive import derivation
 from data.derive.base import Derivation, DeriveContext
+from data.intake.batch import SOURCE, Batch, Progress, listed
+from data.intake.report import DeriveReport
+from data.intake.spool import Spool
 from data.lake import Lake
 from data.options import checked
 from data.records import RecordKind, record_kind
 from data.records.rules import EARLY
-from data.report import DeriveReport
 from data.slices import Slice, read_slice, slices
-from data.spool import Spool
 
 SERIES, INPUTS = "series", "inputs"
 """Keys in the note of a derived entry: the source and derivations without their options, and a digest of everything the

@@ -56,7 +56,7 @@ class Source:
     read : callable
         ``read(options, context)`` yields tables of schema ``record_kind(context.record).raw``, one after the other
         so that no source need fit into memory. ``ts_event`` of a bar is its close. A row that is wrong is yielded
-        as it is: judging rows is `data.quality`'s work. Nothing to read raises `bellwether.errors.EmptySource`.
+        as it is: judging rows is `data.intake.quality`'s work. Nothing to read raises `bellwether.errors.EmptySource`.
     identity : callable
         ``identity(options)`` is equal for options whose records of a symbol belong to one series. A source that makes
         other records for other options tells them apart here; by default all its records go together.

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from bellwether.config.recipe import Recipe, Universe
 from bellwether.errors import DataError
-from data.batch import SOURCE, Batch, Progress, listed, no_progress
 from data.derive.run import derive, steps, taken
-from data.intake import Intake, judged, source_name
+from data.intake.batch import SOURCE, Batch, Progress, listed, no_progress
+from data.intake.report import RecipeReport
+from data.intake.take import Intake, judged, source_name
 from data.lake import Lake
 from data.options import checked
-from data.report import RecipeReport
 from data.weights import weight_source
 from data.weights.base import fractions
 from data.weights.table import PARTITION, WeightTable, weights_kind

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from bellwether.errors import ConfigError, DataError
-from data.lake import Lake
-from data.lake_views import ENTRIES, define_views
+from data.lake.lake import Lake
+from data.lake.views import ENTRIES, define_views
 
 READS = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 """What a query may consist of, as DuckDB names the nodes of its syntax; a COPY or INSERT in a WITH is another."""

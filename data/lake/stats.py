@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from data.lake import Entry, Lake
-from data.storage import StoredFile
-from data.vacuum import GRACE_S, out_of_use, unnamed
+from data.lake.lake import Entry, Lake
+from data.lake.storage import StoredFile
+from data.lake.vacuum import GRACE_S, out_of_use, unnamed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class KindStats:
     unused, unused_size : int
         Files no manifest names, and their bytes: replaced, staged and not committed yet, or left by a killed writer.
     freed_size : int
-        Those of ``unused_size`` that `data.vacuum.vacuum` would free now.
+        Those of ``unused_size`` that `data.lake.vacuum.vacuum` would free now.
     quarantined : dict of str to int
         Rows rejected on their way into this kind, by reason.
     """

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.arrow import Column, pc
-from data.cells import Ints, RawColumns, codes, repeats, row_hashes, rows_alike, sort
+from data.intake.cells import Ints, RawColumns, codes, repeats, row_hashes, rows_alike, sort
 from data.records import RecordKind
 from data.records.base import RuleContext
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from bellwether.errors import DataError
 from data.arrow import pc
-from data.lake import Entry, Lake, Parts
+from data.lake.lake import Entry, Lake, Parts
 from data.records import RECORDS, record_kind
 from data.slices import PARTS, digest_of_parts
 

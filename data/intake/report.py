@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data.gaps import GapIs
+from data.intake.gaps import GapIs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class IngestReport:
         symbol's first and last in the lake; of the universe and its index, where a recipe is ingested. Of events, on
         the dates that the source has: breaks in the feed's own numbering where it has one, else silences.
     gap_is : str
-        Which of these was counted; see `data.gaps`.
+        Which of these was counted; see `data.intake.gaps`.
     symbols : tuple of str
         Everything the source has records of, in the universe or not.
     absent : tuple of str

@@ -12,15 +12,15 @@ from typing import Any
 
 from bellwether.config.recipe import Part, Session, lake_kind, nanoseconds
 from bellwether.errors import ConfigError, EmptySource
-from data.batch import Batch, Progress, no_progress
+from data.intake.batch import Batch, Progress, no_progress
+from data.intake.quality import refuse_starts, refuse_wrong_zone
+from data.intake.report import IngestReport
+from data.intake.spool import Spool
 from data.lake import Lake
 from data.options import checked
-from data.quality import refuse_starts, refuse_wrong_zone
 from data.records import record_kind
-from data.report import IngestReport
 from data.sources import source
 from data.sources.base import Source, SourceContext
-from data.spool import Spool
 
 
 @dataclass(frozen=True, kw_only=True)

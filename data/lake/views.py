@@ -19,9 +19,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bellwether.errors import ConfigError, NotInLake
-from data.lake import Entry, Lake
+from data.lake.lake import Entry, Lake
+from data.lake.storage import replace_file
 from data.records import RECORDS, record_kind
-from data.storage import replace_file
 
 ENTRIES = "entries"
 """Name of the table of what the manifests say, a row a file."""

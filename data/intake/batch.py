@@ -13,18 +13,19 @@ import pyarrow as pa
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
 from data.arrow import pc
-from data.cells import Ints
-from data.gaps import GapIs, breaks, gaps, silences, times
-from data.lake import Entry, Lake, Parts, digest_of
-from data.manifest import append_to, partition_name
-from data.merge import merge
-from data.quality import Stamps, stamps
+from data.intake.cells import Ints
+from data.intake.gaps import GapIs, breaks, gaps, silences, times
+from data.intake.merge import merge
+from data.intake.quality import Stamps, stamps
+from data.intake.report import IngestReport
+from data.intake.screen import screen
+from data.intake.spool import Place, Spool
+from data.lake import Entry, Lake
+from data.lake.lake import Parts, digest_of
+from data.lake.manifest import append_to, partition_name
 from data.records import RecordKind
 from data.records.base import RuleContext
-from data.report import IngestReport
-from data.screen import screen
 from data.slices import read_slice, slices
-from data.spool import Place, Spool
 
 Progress = Callable[[str, int], None]
 

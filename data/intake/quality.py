@@ -10,11 +10,11 @@ import pyarrow as pa
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
 from data.arrow import pc
+from data.intake.screen import FOREVER, Screened, reasons, rejected_schema
+from data.intake.screen import screen as screen_kind
 from data.records import record_kind
 from data.records.bars import NOISE, VALUES
 from data.records.base import RuleContext
-from data.screen import FOREVER, Screened, reasons, rejected_schema
-from data.screen import screen as screen_kind
 from data.wall import DAY, of_day, wall_times
 
 __all__ = ["FOREVER", "NOISE", "REASONS", "REJECTED", "VALUES", "Screened", "Stamps", "screen", "screen_rows", "stamps"]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.arrow import Column, pc
-from data.cells import Ints, codes, repeats, row_hashes, rows_alike, sort
+from data.intake.cells import Ints, codes, repeats, row_hashes, rows_alike, sort
 from data.records import RecordKind
 
 
@@ -38,7 +38,7 @@ def merge(kind: RecordKind, old: pa.Table | None, new: pa.Table) -> Merged:
     old : pyarrow.Table, optional
         What the lake has: the kind's schema and order.
     new : pyarrow.Table
-        What `data.screen.screen` kept. Records without a ``seq`` that are there already are unchanged, whatever their
+        What `screen` kept. Records without a ``seq`` that are there already are unchanged, whatever their
         number; others get the next ones of their instant, in the order they came.
     """
     old = kind.schema.empty_table() if old is None else old.cast(kind.schema)

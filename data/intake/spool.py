@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from data.cells import Ints, codes, sort
+from data.intake.cells import Ints, codes, sort
 from data.wall import DAY
 
 BUDGET = 128 * 1024 * 1024

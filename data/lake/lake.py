@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bellwether.errors import ConfigError, DataError, NotInLake
-from data.manifest import (
+from data.lake.manifest import (
     NEW,
     Entry,
     Parts,
@@ -30,7 +30,7 @@ from data.manifest import (
     partition_name,
     version,
 )
-from data.storage import Storage
+from data.lake.storage import Storage
 
 __all__ = ["Entry", "Lake", "Parts"]
 
@@ -45,14 +45,14 @@ class Lake:
     before or after, never between, and a process killed at any instant leaves the old state or the new one.
     Committers of one kind wait for each other on a local file system; on an object store, which has no lock, let
     one process at a time commit, compact or vacuum a kind. Files no manifest names any more stay, for readers of an
-    older manifest, until `data.vacuum` takes those that have been out of use for long.
+    older manifest, until `data.lake.vacuum` takes those that have been out of use for long.
 
     A partition is one file, or several: `append` stages a further part of it, so that a stream adds a batch without
-    writing the day again, and `data.compaction` makes one file of the parts. Read a partition by `read`, `parts` or
+    writing the day again, and `compact` makes one file of the parts. Read a partition by `read`, `parts` or
     `of`, which have all of it; ``entries(kind)[partition]`` is its first part.
 
     Because of files out of use, other tools read the files the manifest names, not every file there is:
-    `data.lake_views` makes the views for DuckDB.
+    `data.lake.views` makes the views for DuckDB.
 
     A lake holds nothing but its address: it may be sent to another process.
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from data.lake import MANIFEST, Lake
-from data.storage import StoredFile
+from data.lake.lake import MANIFEST, Lake
+from data.lake.storage import StoredFile
 
 GRACE_S = 24 * 3600.0
 """Seconds a file stays after it was written or was last named: readers of an older manifest may be at it."""

@@ -1,0 +1,1 @@
+"""From a source into the lake: screened, quarantined with a reason, merged, reported."""
