@@ -77,21 +77,26 @@ def load_panel(recipe: Recipe, lake: Lake) -> Panel:
     ConfigError
         The target reads a series that the recipe's records do not have.
     DataError
-        Features were made from other records or by another definition than the present ones, or no row is left.
+        Features were made from other records or by another definition than the present ones, or a component has no
+        row left; the message says what its rows lack.
     """
     fs, target = features_of(recipe.features), target_kind(recipe.target.kind)
     columns(recipe.record, target)
     records = component_slices(recipe, lake)
     features = _features(recipe, lake, records)
-    parts = [_rows(recipe, lake, fs, target, records[s], features[s]) for s in recipe.universe.symbols]
+    parts, empty = [], []
+    for symbol in recipe.universe.symbols:
+        rows = _rows(recipe, lake, fs, target, records[symbol], features[symbol])
+        parts.append(_complete(*rows))
+        if not len(parts[-1][0]):
+            empty.append(f"{symbol} has {_lacking(fs, *rows)}")
+    if empty:
+        raise DataError(
+            f"nothing to fit to: {'; '.join(empty[:SHOWN])}. {recipe.features.kind} needs more than "
+            f"{fs.warmup + recipe.target.horizon} rows on end: ingest a longer history, or what the features lack"
+        )
     who = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     ts, t1, outcome, x = (np.concatenate([part[k] for part in parts]) for k in range(4))
-    if not len(ts):
-        raise DataError(
-            f"no row of {recipe.universe.name} has both features and an outcome: {recipe.features.kind} needs more "
-            f"than {fs.warmup + recipe.target.horizon} {recipe.record} a symbol, and the longest history has "
-            f"{max(sum(part.rows for part in cut) for cut in records.values())}; ingest a longer one"
-        )
     order = np.lexsort((who, ts))
     return Panel(
         x=x[order],
@@ -134,7 +139,7 @@ def _rows(
     records: Iterable[Slice],
     features: Iterable[Slice],
 ) -> tuple[Ints, Ints, Floats, Floats]:
-    """ts, t1, outcome and x of one symbol's complete rows."""
+    """ts, t1, outcome and x of one symbol's rows, complete or not."""
     order, names = record_kind(recipe.record).order, columns(recipe.record, target)
     wanted = pa.concat_tables([read_slice(lake, part, order, names) for part in records])
     known, value = series(recipe.record, target, wanted)
@@ -142,9 +147,24 @@ def _rows(
     parts = [_matrix(read_slice(lake, part, ("ts_event",), ["ts_event", *fs.outputs]), fs) for part in features]
     ts, x = (np.concatenate(found) for found in zip(*parts, strict=True))
     here, there = _joined(ts, known)
-    kept = np.isfinite(outcome[there]) & np.isfinite(x[here]).all(axis=1)
-    here, there = here[kept], there[kept]
     return ts[here], t1[there], outcome[there], x[here]
+
+
+def _complete(ts: Ints, t1: Ints, outcome: Floats, x: Floats) -> tuple[Ints, Ints, Floats, Floats]:
+    kept = np.isfinite(outcome) & np.isfinite(x).all(axis=1)
+    return ts[kept], t1[kept], outcome[kept], x[kept]
+
+
+def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, outcome: Floats, x: Floats) -> str:
+    """What keeps rows out, and which features most of all, besides the warm-up that all of them share."""
+    unknown = ~np.isfinite(x)
+    lacks, warm = unknown.sum(axis=0), int(unknown.all(axis=1).sum())
+    worst = [f"{fs.outputs[k]} in {lacks[k]:,}" for k in np.argsort(-lacks, kind="stable")[:3] if lacks[k] > warm]
+    most = f" (most often {', '.join(worst)})" if worst else ""
+    return (
+        f"{len(ts):,} rows, {warm:,} of them in the warm-up, {unknown.any(axis=1).sum():,} without a feature{most}, "
+        f"{(~np.isfinite(outcome)).sum():,} without an outcome"
+    )
 
 
 def _joined(ts: Ints, known: Ints) -> tuple[Ints, Ints]:

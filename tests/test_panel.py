@@ -185,7 +185,8 @@ def test_features_of_another_definition_are_refused(lake: Lake, monkeypatch: pyt
 def test_a_history_that_is_all_warm_up_is_refused_with_its_length(lake: Lake, rows: int) -> None:
     recipe = a_recipe()
     bars = {symbol: table.slice(0, rows) for symbol, table in bars_of(recipe).items()}
-    with pytest.raises(DataError, match=f"more than {WARM + 1} bars a symbol, and the longest history has {rows}"):
+    short = f"SIM01 has {rows} rows, {min(rows, WARM)} of them in the warm-up.*more than {WARM + 1} rows"
+    with pytest.raises(DataError, match=short):
         load_panel(recipe, fill(lake, recipe, bars))
 
 
@@ -194,3 +195,17 @@ def test_one_bar_more_than_that_is_a_panel(lake: Lake) -> None:
     bars = {symbol: table.slice(0, WARM + 2) for symbol, table in bars_of(recipe).items()}
     panel: Panel = load_panel(recipe, fill(lake, recipe, bars))
     assert panel.who.tolist() == [0, 1, 2]
+
+
+def test_a_component_without_a_whole_row_is_named_with_what_its_rows_lack(lake: Lake) -> None:
+    recipe = a_recipe()
+    fill(lake, recipe, bars_of(recipe))
+    kind = features_kind(recipe)
+    entry = lake.entries(kind)["SIM02"]
+    made = lake.read(kind, "SIM02")
+    unknown = made.set_column(made.column_names.index("atr_14"), "atr_14", pa.array([np.nan] * made.num_rows))
+    lake.commit(kind, [lake.stage(kind, "SIM02", unknown, entry.note)])
+    with pytest.raises(
+        DataError, match=rf"nothing to fit to: SIM02 has {ROWS} rows, {WARM} of them.*atr_14 in {ROWS}\)"
+    ):
+        load_panel(recipe, lake)
