@@ -1,6 +1,6 @@
 """One huge symbol on the cluster: its sessions are tasks of their own where the feature set starts anew with each.
 
-python -m benchmarks.bench_sessions [--sessions 8] [--events 400000] [--cpus 2]
+python -m benchmarks.bench_sessions [--sessions 8] [--events 1500000] [--cpus 2]
 
 Ticks of one simulated symbol. The reference is measured in the same run on one thread without Ray: reading, scanning
 and writing every session, one after the other. Ray, its workers and their kernels are warm before the clock runs; Ray
@@ -10,6 +10,7 @@ Data's own fixed cost is inside. Everything is written to a temporary directory,
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +25,8 @@ from data.features_job import build_features
 from data.intake.ingest import ingest
 from data.lake import Lake
 from data.slices import read_slice
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one process on this machine, for a minute
 
 SYMBOL, WARM = "SIM01", "SIM02"
 
@@ -55,7 +58,7 @@ def alone(recipe: Recipe, lake: Lake) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=8)
-    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--events", type=int, default=1_500_000)
     parser.add_argument("--cpus", type=int, default=2)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bellwether-sessions-") as folder:

@@ -351,7 +351,7 @@ def test_the_one_component_with_a_weight_has_no_leaders_and_leads_the_others() -
     context = cross_context(series, weights((0, {"BBB": 0.5})), universe())
     assert np.isnan(context.own["BBB"][:, 1:]).all()
     returns = np.diff(np.log(series["BBB"][1][:, 0]))
-    np.testing.assert_allclose(context.own["AAA"][1:, 1], returns, rtol=1e-12)
+    np.testing.assert_allclose(context.own["AAA"][1:, 1], returns, rtol=1e-12, atol=1e-15)
     got = features("BBB", series, context)[WARM:]
     assert {name for name, k in AT.items() if np.isnan(got[:, k]).any()} == {"leader_return", "leader_correlation_60"}
 

@@ -226,7 +226,7 @@ def test_a_market_that_does_not_move_has_no_shape() -> None:
     assert (got[[*still, "realised_volatility"]] == 0.0).all(axis=None)
 
 
-@pytest.mark.parametrize("price", [30.02, 0.37, 5_853.11])
+@pytest.mark.parametrize("price", [30.02, 585.33, 5_853.11])
 def test_a_mid_that_differs_by_rounding_only_does_not_move(price: float) -> None:
     """A spread that widens and narrows about one mid, in cents: (bid + ask) / 2 differs in its last bit."""
     x = random_books(0, gaps=False)

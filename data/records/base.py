@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from bellwether.config.recipe import Session
 
 TIME = pa.timestamp("ns", tz="UTC")
+
+NO_NUMBER = -(2**63)
+"""The ``seq`` of a raw row that should have one, of a feed that numbers its records, and whose cell cannot be read."""
 
 Columns = Mapping[str, NDArray[Any]]
 """Raw rows by column: numbers as float64 (NaN for null), times as int64 nanoseconds (0 for null), text as object."""
@@ -73,6 +76,9 @@ class RecordKind:
         Tried in this order after the check for missing values: a row is rejected for the first it breaks.
     dated : bool
         The lake keeps one partition a symbol and UTC date of ``ts_event`` (events); else one a symbol (intervals).
+    facts : tuple of tuple of str
+        Columns that say something together, and of which a row may say nothing: null, or 0 in a side. Where a record
+        is revised by a row that says nothing of them, they stay as they were; other columns are the new row's.
     """
 
     name: str
@@ -81,15 +87,21 @@ class RecordKind:
     order: tuple[str, ...] = ("ts_event",)
     rules: tuple[Rule, ...] = ()
     dated: bool = False
+    facts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def numbers(self) -> bool:
         """Whether records without a ``seq`` are told apart by what they say.
 
         Rows of a symbol and instant that say the same are then one record; those that differ are different ones, and
-        the lake numbers them in the order they come. A source numbers all its records of a symbol, or none.
+        the lake numbers them in the order they come. A source numbers all its records of a symbol, or none; of one
+        that does, a row whose number is missing or cannot be read has `NO_NUMBER`, and is rejected.
         """
         return self.key == ("ts_event", "seq")
+
+    def sampled(self) -> RecordKind:
+        """Return the kind of its records that are taken once an interval: one a time, whatever their number."""
+        return replace(self, key=("ts_event",), order=("ts_event",)) if self.numbers else self
 
     @cached_property
     def raw(self) -> pa.Schema:

@@ -48,5 +48,11 @@ RULES = (
 """A tick received before it happened is no fault: clocks differ. Nor is a bid at the ask: markets lock."""
 
 KIND = RecordKind(
-    name="ticks", schema=TICKS, key=("ts_event", "seq"), order=("ts_event", "seq"), rules=RULES, dated=True
+    name="ticks",
+    schema=TICKS,
+    key=("ts_event", "seq"),
+    order=("ts_event", "seq"),
+    rules=RULES,
+    dated=True,
+    facts=(("ts_recv",), ("bid", "ask", "bid_qty", "ask_qty"), ("side",), ("source",)),
 )
