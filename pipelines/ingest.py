@@ -47,7 +47,7 @@ class Asked:
     settings : sequence of str
         The source's options as ``name=value``, the value in YAML.
     interval : str, optional
-        Of bars and factors, and of books if no events are asked for.
+        Of bars and factors, and of books that the source has by the interval.
     timezone, hours : str, optional
         Zone and hours of the session, such as ``09:30-16:00``. The zone is also that of times that name none, unless
         the source's options say another.
@@ -137,7 +137,8 @@ def intakes(found: Source, asked: Asked) -> Iterator[Intake]:
     """Say what is to be taken in, one record kind after the other."""
     options = _options(found, asked)
     records = asked.records or found.records
-    interval, timed = _interval(asked.interval), _timed(records)
+    interval = _interval(asked.interval)
+    timed = [record for record in records if record in ("bars", "factors", *found.sampled)]
     for record in records:
         intake = Intake(
             source=Part(kind=found.kind, options=options),
@@ -148,12 +149,6 @@ def intakes(found: Source, asked: Asked) -> Iterator[Intake]:
         )
         intake.opened()
         yield intake
-
-
-def _timed(records: Sequence[str]) -> list[str]:
-    """Return those that an interval is meant for: books are sampled if no events are asked for with them."""
-    events = {"ticks", "deltas"} & {*records}
-    return [record for record in records if record in ("bars", "factors") or (record == "books" and not events)]
 
 
 def tell(report: IngestReport) -> None:

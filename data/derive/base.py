@@ -45,7 +45,10 @@ class Derivation:
     make : callable
         ``make(parts, options, context)``: ``parts`` yields the records of one symbol, partition by partition in the
         order of time; it yields tables of the schema of ``gives``. A record it makes is stamped no earlier than the
-        last record it is made of, and depends on no later one.
+        last record it is made of, and depends on no later one. Records are made again when its source changes, or that
+        of functions and constants it uses (`data.features.compiled.source_of`).
+    uses : tuple of callable
+        What it uses besides, which that does not find: methods of classes.
     """
 
     kind: str
@@ -53,3 +56,4 @@ class Derivation:
     gives: str
     options: type[Frozen]
     make: Callable[[Iterator[pa.Table], Any, DeriveContext], Iterator[pa.Table]]
+    uses: tuple[Callable[..., Any], ...] = ()

@@ -18,13 +18,13 @@ from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
 from data.derive import derivation
 from data.derive.base import Derivation, DeriveContext
+from data.features.compiled import source_of
 from data.intake.batch import SOURCE, Batch, Progress, listed
 from data.intake.report import DeriveReport
 from data.intake.spool import Spool
 from data.lake import Lake
 from data.options import checked
 from data.records import RecordKind, record_kind
-from data.records.rules import EARLY
 from data.slices import Slice, read_slice, slices
 
 SERIES, INPUTS = "series", "inputs"
@@ -113,8 +113,8 @@ def steps(recipe: Recipe) -> tuple[Step, ...]:
 def derive(recipe: Recipe, source: str, lake: Lake, tell: Progress, now: int) -> tuple[DeriveReport, ...]:
     """Bring what a recipe derives of its source's records up to date in the lake, symbol by symbol.
 
-    A symbol's records are made again, all of them, when any it is made of, the derivation, its options, the session or
-    the interval has changed; else they are left alone. Memory holds a partition of a symbol at a time. Each kind is
+    A symbol's records are made again, all of them, when any it is made of, the derivation (its code too), its options,
+    the session or the interval has changed, or when some were not to be seen yet; else they are left alone. Memory holds a partition of a symbol at a time. Each kind is
     committed at once, when all of its symbols are made; what breaks a rule of the kind goes to quarantine.
 
     Parameters
@@ -131,7 +131,7 @@ def derive(recipe: Recipe, source: str, lake: Lake, tell: Progress, now: int) ->
     ConfigError
         See `steps`.
     DataError
-        The lake has such records of a symbol from another source or derivation.
+        The lake has such records of a symbol from another source or derivation, or they changed meanwhile.
     """
     reports, identity, series = [], source, source
     for step in steps(recipe):
@@ -150,9 +150,11 @@ def _run(
     step: Step, inputs: Slices, identity: str, series: str, recipe: Recipe, lake: Lake, tell: Progress, now: int
 ) -> DeriveReport:
     record = record_kind(step.found.gives)
-    there = slices(lake.entries(step.gives).values())
+    before = lake.parts(step.gives)
+    there = slices(entry for entries in before.values() for entry in entries)
     _refuse_others(step, {symbol: there[symbol] for symbol in inputs if symbol in there}, series)
-    digests = {symbol: _digest(parts, identity, recipe.session) for symbol, parts in inputs.items()}
+    made_by = f"{source_of(step.found.make)}{[source_of(function) for function in step.found.uses]}"
+    digests = {symbol: _digest(parts, identity, made_by, recipe.session) for symbol, parts in inputs.items()}
     todo = [symbol for symbol in inputs if not _up_to_date(there.get(symbol, ()), digests[symbol])]
     with TemporaryDirectory(prefix="bellwether-derive-") as folder:
         batch = Batch(
@@ -160,11 +162,11 @@ def _run(
             kind=step.gives,
             timed=step.interval is not None,
             identity=identity,
-            before={p: entries for p, entries in lake.parts(step.gives).items() if entries[0].symbol not in todo},
+            before=before,
             session=recipe.session,
             now=now,
             folder=Path(folder),
-            notes=lambda symbol: {SERIES: series, INPUTS: "" if _early(batch) else digests[symbol]},
+            notes=lambda symbol: {SERIES: series, INPUTS: "" if symbol in batch.early else digests[symbol]},
             instead=frozenset(todo),
         )
         made = Spool(Path(folder) / "made", dated=record.dated)
@@ -174,11 +176,6 @@ def _run(
         batch.judge_all(lake, made, tell)
         report = batch.report(lake, batch.write(lake, tell))
     return DeriveReport(**vars(report), up_to_date=tuple(symbol for symbol in inputs if symbol not in todo))
-
-
-def _early(batch: Batch) -> bool:
-    # some records are not to be seen yet: their symbol is to be made again
-    return any(batch.reasons[reason] for reason in EARLY)
 
 
 def _made(step: Step, parts: Sequence[Slice], session: Session, lake: Lake) -> Iterator[pa.Table]:
@@ -203,8 +200,8 @@ def _refuse_others(step: Step, there: Slices, series: str) -> None:
         )
 
 
-def _digest(parts: Sequence[Slice], identity: str, session: Session) -> str:
-    return _hash(json.dumps([identity, session.model_dump_json(), *(part.digest for part in parts)]))
+def _digest(parts: Sequence[Slice], identity: str, made_by: str, session: Session) -> str:
+    return _hash(json.dumps([identity, made_by, session.model_dump_json(), *(part.digest for part in parts)]))
 
 
 def _up_to_date(parts: Sequence[Slice], digest: str) -> bool:

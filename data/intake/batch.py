@@ -17,23 +17,22 @@ from data.intake.cells import Ints
 from data.intake.gaps import GapIs, breaks, gaps, silences, times
 from data.intake.merge import merge
 from data.intake.quality import Stamps, stamps
+from data.intake.quarantine import counted, put_aside, refuse_changed
 from data.intake.report import IngestReport
 from data.intake.screen import screen
 from data.intake.spool import Place, Spool
 from data.lake import Entry, Lake
-from data.lake.lake import Parts, digest_of
+from data.lake.lake import Parts
 from data.lake.manifest import append_to, partition_name
 from data.records import RecordKind
 from data.records.base import RuleContext
+from data.records.rules import EARLY
 from data.slices import read_slice, slices
 
 Progress = Callable[[str, int], None]
 
 SOURCE = "source"
 """Key in the note of an entry: the identity of the source its records are from."""
-
-PIECE = 1_000_000
-"""Rejected rows a file of quarantine has at most, or those of one symbol and date where they are more."""
 
 
 def no_progress(stage: str, rows: int) -> None:
@@ -56,11 +55,12 @@ class Batch:
     kind : str
         Where they go in the lake.
     timed : bool
-        Whether they have an interval: then a gap is a time that others have.
+        Whether they have an interval: then there is one a time, whatever its number, and a gap is a time that others
+        have.
     identity : str
         Of their source.
     before : mapping
-        What the lake has of the kind.
+        What the lake has of the kind. Writing is refused where it changed since.
     session, now
         See `data.records.base.RuleContext`.
     folder : Path
@@ -68,7 +68,9 @@ class Batch:
     notes : callable
         What to note of the records of a symbol, besides their source.
     instead : frozenset of str
-        Symbols whose records in the lake all go when these come; ``before`` has none of them.
+        Symbols whose records in the lake all go when these come.
+    early : set of str
+        Symbols of which records were rejected that become visible after the clock's time.
     """
 
     record: RecordKind
@@ -81,6 +83,7 @@ class Batch:
     folder: Path
     notes: Callable[[str], Mapping[str, str]] = no_notes
     instead: frozenset[str] = frozenset()
+    early: set[str] = field(default_factory=set)
     rows_in: int = 0
     stamps: Stamps = field(default_factory=Stamps)
     counts: Counter[str] = field(default_factory=Counter)
@@ -89,6 +92,10 @@ class Batch:
     grids: dict[Place, Ints] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.timed:
+            self.record = self.record.sampled()
+        self._there = {p: entries for p, entries in self.before.items() if entries[0].symbol not in self.instead}
+        self._judged: list[Place] = []
         self._merged = Spool(self.folder / "merged", dated=self.record.dated)
         self._rejected = Spool(self.folder / "rejected", dated=self.record.dated)
         self._last: tuple[str, int | None] = ("", None)
@@ -134,25 +141,36 @@ class Batch:
     def judge(self, lake: Lake, place: Place, raw: pa.Table) -> None:
         """Screen all rows of a place and merge them with what the lake has; places come sorted."""
         context = RuleContext(session=self.session, now=self.now)
-        screened = screen(self.record, raw, context)
+        screened = screen(self.record, self._numbered(raw), context)
+        self._judged.append(place)
         if self.record.name == "bars":
             self.stamps |= stamps(raw, self.session)
         self.counts["unsorted"] += screened.unsorted
-        self.reasons.update(_counted(screened.rejected))
+        reasons = counted(screened.rejected)
+        self.reasons.update(reasons)
         self._rejected.add(screened.rejected)
+        if reasons.keys() & {*EARLY}:
+            self.early.add(place.symbol)
         if screened.kept.num_rows:
             self.kept[place.symbol] += screened.kept.num_rows
             self._look_for_gaps(place, self._merge(lake, place, screened.kept))
 
+    def _numbered(self, raw: pa.Table) -> pa.Table:
+        """Return rows that have an interval with a number: 0 where their source has none, for it tells none apart."""
+        if not self.timed or "seq" not in raw.column_names or not raw["seq"].null_count:
+            return raw
+        at = raw.schema.get_field_index("seq")
+        return raw.set_column(at, raw.schema.field(at), pc.fill_null(raw["seq"], 0))
+
     def _merge(self, lake: Lake, place: Place, new: pa.Table) -> pa.Table:
-        merged = merge(self.record, self._there(lake, place), new)
+        merged = merge(self.record, self._old(lake, place), new)
         self.counts.update(added=merged.added, revised=merged.revised, unchanged=merged.unchanged)
         if merged.added or merged.revised:
             self._merged.add(merged.rows)
         return merged.rows
 
-    def _there(self, lake: Lake, place: Place) -> pa.Table | None:
-        found = slices(self.before.get(partition_name(*place), ()))
+    def _old(self, lake: Lake, place: Place) -> pa.Table | None:
+        found = slices(self._there.get(partition_name(*place), ()))
         return read_slice(lake, found[place.symbol][0], self.record.order) if found else None
 
     def _look_for_gaps(self, place: Place, rows: pa.Table) -> None:
@@ -176,7 +194,7 @@ class Batch:
     def _gaps(self, lake: Lake, watched: Collection[str]) -> int:
         if not self.timed:
             return self.counts["breaks" if self.counts["chained"] else "silences"]
-        places = {Place(es[0].symbol, es[0].date): es for es in self.before.values() if es[0].symbol in watched}
+        places = {Place(es[0].symbol, es[0].date): es for es in self._there.values() if es[0].symbol in watched}
         grids: dict[str, list[Ints]] = {}
         for place in {*places, *self.grids}:
             if place.symbol in watched:
@@ -189,10 +207,10 @@ class Batch:
         else:
             yield from (times(lake.read_entry(entry, ["ts_event"])) for entry in entries)
 
-    def refuse_others(self, symbols: Iterable[str]) -> None:
+    def refuse_others(self, symbols: Iterable[str], there: Parts | None = None) -> None:
         """Raise `DataError` if the lake has records of these symbols from another source: two make no series."""
         ours, others = set(symbols), {}
-        for entries in self.before.values():
+        for entries in (self.before if there is None else there).values():
             for entry in entries:
                 if entry.symbol in ours and (theirs := entry.note.get(SOURCE, "unknown")) != self.identity:
                     others[entry.symbol] = theirs
@@ -205,34 +223,32 @@ class Batch:
             )
 
     def write(self, lake: Lake, tell: Progress, besides: Mapping[str, Iterable[Entry]] | None = None) -> str:
-        """Stage everything, then commit: quarantine, ``besides``, and the records last. Returns their version."""
-        quarantine = f"quarantine/{self.kind}"
-        bad = [lake.stage(quarantine, digest_of(piece), piece, _noted(_counted(piece))) for piece in self._pieces()]
+        """Stage everything, then commit: quarantine, ``besides``, and the records last. Returns their version.
+
+        Raises
+        ------
+        DataError
+            Partitions that these records were merged with have changed meanwhile, or have records of another source
+            now. Nothing of their kind is committed.
+        """
         staged, rows = [], 0
         for place, table in self._merged:
             note = {SOURCE: self.identity, **self.notes(place.symbol)}
             staged.append(lake.stage(self.kind, place.symbol, table, note, date=place.date))
             rows += table.num_rows
             tell("written", rows)
-        lake.commit(quarantine, bad)
+        put_aside(lake, self.kind, self._rejected, self._judged, self.instead)
         for kind, entries in (besides or {}).items():
             lake.commit(kind, entries)
         return lake.update(self.kind, lambda parts: self._put(parts, staged))
 
-    def _put(self, parts: Parts, staged: Iterable[Entry]) -> None:
-        for partition in [p for p, entries in parts.items() if entries[0].symbol in self.instead]:
-            del parts[partition]
+    def _put(self, parts: Parts, staged: Collection[Entry]) -> None:
+        gone = [p for p, entries in {**self.before, **parts}.items() if entries[0].symbol in self.instead]
+        refuse_changed(self.kind, self.before, parts, {*gone, *(entry.partition for entry in staged)})
+        for partition in gone:
+            parts.pop(partition, None)
+        self.refuse_others({entry.symbol for entry in staged}, parts)
         append_to(parts, staged)
-
-    def _pieces(self) -> Iterator[pa.Table]:
-        held: list[pa.Table] = []
-        for _, table in self._rejected:
-            if held and sum(t.num_rows for t in held) + table.num_rows > PIECE:
-                yield pa.concat_tables(held)
-                held = []
-            held.append(table)
-        if held:
-            yield pa.concat_tables(held)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -243,11 +259,3 @@ def listed(names: Iterable[str]) -> str:
     """
     found = sorted(names)
     return ", ".join(found[:20]) + (f" and {len(found) - 20} more" if len(found) > 20 else "")
-
-
-def _counted(rejected: pa.Table) -> dict[str, int]:
-    return {found["values"]: found["counts"] for found in pc.value_counts(rejected["reason"]).to_pylist()}
-
-
-def _noted(counts: Mapping[str, int]) -> dict[str, str]:
-    return {reason: str(count) for reason, count in sorted(counts.items())}

@@ -38,8 +38,8 @@ def ingest(
 
     Everything is judged before the first file is written. Then quarantine, weights and records are committed one after
     the other, each at once, and after them what is derived: a process killed between them leaves the kinds before the
-    kill new and those after it old, and running it again completes them. Ingest a kind from one process at a time: two
-    at once would each merge into the records they both found.
+    kill new and those after it old, and running it again completes them. Where another process changed what these
+    records were merged with, nothing is written over it: run it again.
 
     Each entry is noted with its source, and records of two sources are never merged.
 
@@ -64,7 +64,8 @@ def ingest(
     DataError
         A source cannot be read, is of another zone or stamped at the other end of its bars; weights do not sum; a
         symbol of the universe or its index is neither in the source nor in the lake; or the lake has a symbol from
-        another source. The lake is as it was, or has the source's records where only a derivation failed.
+        another source. The lake is as it was, or has the source's records where only a derivation failed. Or another
+        process changed a kind meanwhile, which is left as that process wrote it.
     """
     tell, until, universe = progress or no_progress, now(), recipe.universe
     steps(recipe)  # refuses a chain that does not fit before anything is read

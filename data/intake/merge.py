@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data.arrow import Column, pc
 from data.intake.cells import Ints, codes, repeats, row_hashes, rows_alike, sort
@@ -21,7 +22,8 @@ class Merged:
     rows : pyarrow.Table
         Of the kind's schema and in its order, no key twice.
     added, revised, unchanged : int
-        New records with a key that none had, with one that another had (the new one stands), and those there already.
+        New records with a key that none had, with one that another had (across batches the last stands, within one the
+        first: `data.intake.screen`), and those there already.
     """
 
     rows: pa.Table
@@ -32,6 +34,9 @@ class Merged:
 
 def merge(kind: RecordKind, old: pa.Table | None, new: pa.Table) -> Merged:
     """Merge records of one symbol, or of its date.
+
+    A new record takes the place of one with its key, but for facts it says nothing of (`RecordKind.facts`): a tick
+    without a quote leaves the quote that is known as it is, and is unchanged if it says nothing else that is new.
 
     Parameters
     ----------
@@ -55,6 +60,7 @@ def _by_key(kind: RecordKind, old: pa.Table, new: pa.Table) -> Merged:
     both = pa.concat_tables([old, new]).combine_chunks()
     keys = [codes(both[name]) for name in kind.key]
     again, first = repeats(keys, np.arange(both.num_rows))
+    both = _completed(kind, both, again, first)
     same = rows_alike(_content(kind, both), again, first)
     rows = old
     if new.num_rows > same.sum():
@@ -68,6 +74,25 @@ def _by_key(kind: RecordKind, old: pa.Table, new: pa.Table) -> Merged:
         revised=int((~same).sum()),
         unchanged=int(same.sum()),
     )
+
+
+def _completed(kind: RecordKind, rows: pa.Table, new: Ints, old: Ints) -> pa.Table:
+    """Return rows in which the ``new`` ones have of the ``old`` ones, by row numbers, what they say nothing of."""
+    for group in kind.facts:
+        silent = np.logical_and.reduce([_says_nothing(rows[name])[new] for name in group])
+        if silent.any():
+            source = np.arange(rows.num_rows)
+            source[new[silent]] = old[silent]
+            for name in group:
+                at = rows.schema.get_field_index(name)
+                rows = rows.set_column(at, rows.schema.field(at), rows[name].take(pa.array(source)))
+    return rows
+
+
+def _says_nothing(column: Column) -> NDArray[np.bool_]:
+    nothing = pc.fill_null(pc.equal(column, 0), True) if pa.types.is_int8(column.type) else pc.is_null(column)
+    flags: NDArray[np.bool_] = nothing.to_numpy()
+    return flags
 
 
 def _by_content(kind: RecordKind, merged: Merged, loose: pa.Table) -> Merged:

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from data.arrow import Column, pc
 from data.intake.cells import Ints, RawColumns, codes, repeats, row_hashes, rows_alike, sort
+from data.lake.lake import can_be_partition
 from data.records import RecordKind
-from data.records.base import RuleContext
+from data.records.base import NO_NUMBER, RuleContext
 
 Flags = NDArray[np.bool_]
 
 FOREVER = 2**63 - 1
 """A clock by which everything has happened."""
-MISSING, DUPLICATE, CONFLICTING = "missing_value", "duplicate", "conflicting_duplicate"
+MISSING, UNUSABLE = "missing_value", "unusable_symbol"
+DUPLICATE, CONFLICTING = "duplicate", "conflicting_duplicate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,9 @@ def reasons(kind: RecordKind) -> tuple[str, ...]:
 
     >>> from data.records import record_kind
     >>> reasons(record_kind("factors"))
-    ('missing_value', 'empty_name', 'not_finite', 'not_yet', 'duplicate', 'conflicting_duplicate')
+    ('missing_value', 'unusable_symbol', 'empty_name', 'not_finite', 'not_yet', 'duplicate', 'conflicting_duplicate')
     """
-    return (MISSING, *(rule.reason for rule in kind.rules), DUPLICATE, CONFLICTING)
+    return (MISSING, UNUSABLE, *(rule.reason for rule in kind.rules), DUPLICATE, CONFLICTING)
 
 
 def rejected_schema(kind: RecordKind) -> pa.Schema:
@@ -66,9 +68,10 @@ def screened_schema(kind: RecordKind) -> pa.Schema:
 def screen(kind: RecordKind, raw: pa.Table, context: RuleContext) -> Screened:
     """Split raw rows into records and rejected rows, each with its reason.
 
-    ``missing_value``: a null in a column that must not be null, or an empty symbol. Then the kind's rules. Then, among
-    rows that pass: ``duplicate``, the same record again; ``conflicting_duplicate``, a row with the key of one that came
-    before and is kept, which says something else.
+    ``missing_value``: a null in a column that must not be null, an empty symbol, or a ``seq`` that the feed has and
+    that cannot be read. ``unusable_symbol``: one that no folder of the lake can be named after. Then the kind's rules.
+    Then, among rows that pass: ``duplicate``, the same record again; ``conflicting_duplicate``, a row with the key of
+    one that came before and is kept, which says something else: within a batch the first row stands.
 
     Parameters
     ----------
@@ -88,7 +91,7 @@ def screen(kind: RecordKind, raw: pa.Table, context: RuleContext) -> Screened:
         kept=pa.table(
             [_plain(kept[field.name], field) for field in screened_schema(kind)], schema=screened_schema(kind)
         ),
-        rejected=raw.take(bad).append_column(schema.field("reason"), told).cast(schema),
+        rejected=_as_it_came(raw.take(bad)).append_column(schema.field("reason"), told).cast(schema),
         unsorted=_unsorted(keys[0], raw["ts_event"]),
     )
 
@@ -97,8 +100,9 @@ def _row_reasons(kind: RecordKind, raw: pa.Table, context: RuleContext) -> Ints:
     """Return for each row the position in `reasons` of the first rule it breaks by itself, -1 for none."""
     columns = RawColumns(raw)
     reason = np.where(_missing(kind, raw), 0, -1)
+    reason[(reason < 0) & _unusable(raw["symbol"])] = 1
     with np.errstate(invalid="ignore", over="ignore"):  # a wild number is judged by what it overflows to
-        for number, rule in enumerate(kind.rules, 1):
+        for number, rule in enumerate(kind.rules, 2):
             reason[(reason < 0) & rule.broken(columns, context)] = number
     return reason
 
@@ -108,7 +112,27 @@ def _missing(kind: RecordKind, raw: pa.Table) -> Flags:
     for field in screened_schema(kind):
         if not field.nullable and raw[field.name].null_count:
             flags = flags | raw[field.name].is_null().to_numpy()
+    if "seq" in kind.schema.names:
+        flags = flags | _unread(raw["seq"]).to_numpy()
     return flags
+
+
+def _unread(seq: Column) -> Column:
+    return pc.fill_null(pc.equal(seq, NO_NUMBER), False)
+
+
+def _unusable(symbols: Column) -> Flags:
+    bad = [name for name in pc.unique(symbols).to_pylist() if name and not can_be_partition(name)]
+    flags: Flags = pc.is_in(symbols, value_set=pa.array(bad, pa.string())).to_numpy()
+    return flags
+
+
+def _as_it_came(rejected: pa.Table) -> pa.Table:
+    """Return rows with null where a number could not be read."""
+    if "seq" not in rejected.column_names:
+        return rejected
+    at, seq = rejected.schema.get_field_index("seq"), rejected["seq"]
+    return rejected.set_column(at, rejected.schema.field(at), pc.if_else(_unread(seq), None, seq))
 
 
 def _mark_repeats(kind: RecordKind, raw: pa.Table, keys: list[Ints], reason: Ints, names: tuple[str, ...]) -> None:

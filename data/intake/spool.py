@@ -68,9 +68,14 @@ class Spool:
         self._write()
         return pa.concat_tables(_open(path).slice(first, rows) for path, first, rows in self._places[place])
 
-    def __iter__(self) -> Iterator[tuple[Place, pa.Table]]:
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Everything added is under one of these; sorted."""
         self._write()
-        for place in sorted(self._places):
+        return tuple(sorted(self._places))
+
+    def __iter__(self) -> Iterator[tuple[Place, pa.Table]]:
+        for place in self.places:
             yield place, self.read(place)
 
     def _write(self) -> None:

@@ -67,6 +67,11 @@ class Intake:
             raise ConfigError(f"{self.record} have an interval; say it, such as 1h or 1d")
         if self.record in ("ticks", "deltas") and self.interval:
             raise ConfigError(f"{self.record} are events and have no interval; leave {self.interval} out")
+        if self.record == "books" and self.interval and self.record not in found.sampled:
+            raise ConfigError(
+                f"source {found.kind!r} has the book after every change, not one every {self.interval}: leave "
+                f"{self.interval} out, and sample it in a recipe, by `derive: [{{kind: snapshots}}]`"
+            )
         return found, checked(f"source {found.kind!r}", found.options, self.source.options)
 
 
@@ -76,9 +81,10 @@ def take(
     """Read records from a source, screen them, and merge them into the lake.
 
     A record the lake has already is left alone, one that differs is revised; records the source no longer has stay.
-    Doing it again changes nothing, but for records that have become visible meanwhile. Everything is judged before the
-    first file is written; then quarantine and records are committed, each at once. Memory holds a batch of the source,
-    or one symbol (and date, of kinds that are kept by date). Take a kind in from one process at a time.
+    Of rows of one record that differ, the first stands within a batch, and the last across batches. Doing it again
+    changes nothing, but for records that have become visible meanwhile. Everything is judged before the first file is
+    written; then quarantine and records are committed, each at once. Memory holds a batch of the source, or one symbol
+    (and date, of kinds that are kept by date).
 
     Each entry is noted with its source, and records of two sources are never merged.
 
@@ -95,7 +101,8 @@ def take(
         There is no such source, it has no such records, or an option is wrong.
     DataError
         The source cannot be read, bars are of another zone or stamped at their other end, or the lake has records of
-        its symbols from another source. The lake is as it was.
+        its symbols from another source. The lake is as it was. Or another process changed what these records were
+        merged with; then nothing is written over it.
     """
     with judged(intake, lake, progress, now()) as batch:
         batch.refuse_others(batch.kept)

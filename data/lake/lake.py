@@ -35,6 +35,8 @@ from data.lake.storage import Storage
 __all__ = ["Entry", "Lake", "Parts"]
 
 MANIFEST, LOCK = "manifest.json", ".lock"
+LONGEST = 255
+"""Bytes of the longest name that a folder has on common file systems."""
 
 
 class Lake:
@@ -304,11 +306,27 @@ def _folder(kind: str) -> str:
 
 def _partition_folder(symbol: str, date: str) -> str:
     """Return the folder of a partition below its kind's."""
-    if symbol in ("", "__HIVE_DEFAULT_PARTITION__") or re.search(r"/part=\d+$", symbol):
-        raise ConfigError(f"{symbol!r} cannot be a symbol: it is empty, or means something else in a lake's paths")
+    if not can_be_partition(symbol):
+        raise ConfigError(
+            f"{symbol!r} cannot be a symbol: it is empty, too long, or means something else in a lake's paths"
+        )
     if date and not _is_date(date):
         raise ConfigError(f"{date!r} is no date; give one such as 2012-06-21")
-    return f"symbol={quote(symbol, safe='')}" + (f"/date={date}" if date else "")
+    return _symbol_folder(symbol) + (f"/date={date}" if date else "")
+
+
+def can_be_partition(symbol: str) -> bool:
+    """Tell whether a symbol can name a partition: file systems have a longest name, and a lake has some of its own.
+
+    >>> can_be_partition("BRK/B"), can_be_partition(""), can_be_partition("long " * 60)
+    (True, False, False)
+    """
+    reserved = symbol in ("", "__HIVE_DEFAULT_PARTITION__") or re.search(r"/part=\d+$", symbol)
+    return not reserved and len(_symbol_folder(symbol)) <= LONGEST
+
+
+def _symbol_folder(symbol: str) -> str:
+    return f"symbol={quote(symbol, safe='')}"
 
 
 def _is_date(text: str) -> bool:

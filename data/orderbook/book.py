@@ -8,6 +8,7 @@ moment. So each side also keeps its ``reach``, a price at which every event is t
 are ``before`` it, below ``depth``. From this follows what messages determine:
 
 - A snapshot shows the best ``depth`` levels: edge and reach are the last of them, or everywhere if there are fewer.
+  One without a level on either side says only that what was known before is known no longer.
 - An order added down to the edge where no level is held makes a new level, whose quantity is known exactly.
 - Each new level counts as one more before the reach, each that is taken away as one less. When there may be ``depth``,
   the last certain level before the reach becomes the reach: what is beyond has dropped out of view, may change untold
@@ -264,13 +265,14 @@ def clear(book: Any) -> None:
 
 @compiled
 def loaded(book: Any) -> None:
-    """Say how far a snapshot reaches, now that it is complete."""
+    """Say how far a snapshot reaches, now that it is complete; one without any level says nothing of a part."""
     book.memo[0].loading = 0
+    told = book.sides[0].held + book.sides[1].held > 0
     for own in range(2):
         levels, s = book.levels[own], book.sides[own]
         while s.depth > 0 and s.held > s.depth:
             _remove(levels, s, 0)
-        if s.held < s.depth or (s.whole and s.depth == 0):
+        if (s.held < s.depth and told) or (s.whole and s.depth == 0):
             s.edge = EVERYWHERE
         elif s.held > 0:
             s.edge = levels[0].key

@@ -78,6 +78,7 @@ def _begin(book: Any, ts: int, seq: int, prev: int) -> None:
     m.open, m.ts, m.seq, m.skipped = 1, ts, seq, 0
     m.trade_px, m.trade_qty, m.trade_side = np.nan, np.nan, 0.0
     if prev == UNNUMBERED:
+        m.skipped = int(m.following == IN_STEP)  # unless it clears the book, nobody knows where it belongs
         return
     if m.following == SNAPSHOT and seq < m.last:
         m.skipped = 1

@@ -73,6 +73,23 @@ class Stream:
             raise DataError(f"{self.name} cannot be read: {error}; unpack it first") from error
 
 
+def complete_lines(stream: Stream) -> Iterator[bytes | None]:
+    """Yield the lines of a stream; those before the place where a gzip is cut off, and None for what was there.
+
+    A line that the cut goes through is not yielded.
+
+    Raises
+    ------
+    DataError
+        It is damaged otherwise.
+    """
+    with stream.opened() as file:
+        try:
+            yield from file
+        except EOFError:
+            yield None
+
+
 def streams(root: Path, patterns: Sequence[str], wanted: Callable[[str], bool], what: str) -> list[Stream]:
     """Return the streams that paths, globs, folders and zips name, in the order given, sorted within, none twice.
 

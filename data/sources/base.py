@@ -62,6 +62,8 @@ class Source:
         other records for other options tells them apart here; by default all its records go together.
     records : tuple of str
         The record kinds it can be read for, in the order they are ingested when none is asked for.
+    sampled : tuple of str
+        Those of them that are events, and that files may hold once an interval instead: snapshots of books.
     """
 
     kind: str
@@ -69,6 +71,7 @@ class Source:
     read: Callable[[Any, SourceContext], Iterator[pa.Table]]
     identity: Callable[[Any], str] = one_feed
     records: tuple[str, ...] = ("bars",)
+    sampled: tuple[str, ...] = ()
 
     def named(self, options: Any) -> str:
         """Return what the lake notes of bars read with these options: the kind, and what the options make of it."""

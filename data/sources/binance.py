@@ -22,7 +22,8 @@ from data.sources.files import Files
 from data.sources.rows import Rows
 
 REMEMBERED = 4_096
-"""Quotes of a symbol in which the one before a trade is looked up: streams are fractions of a second apart."""
+"""Quotes of a symbol in which the one before a trade is looked up, and trades of it that wait for theirs: streams are
+fractions of a second apart."""
 
 DEEPER = (None,) * (4 * (LEVELS - 1))
 
@@ -98,9 +99,12 @@ def read(options: BinanceOptions, context: SourceContext) -> Iterator[pa.Table]:
 
     ``books``: a row a book ticker, of which level 1 is known, and a row a trade, which repeats the book ticker before
     it in the order of the lake (``ts_event``, ``seq``). ``seq`` is the time of receipt in nanoseconds, raised by one
-    where lines share it: rows of an instant keep the order in which they were received, across files too.
+    where lines share it: rows of an instant keep the order in which they were received, across files too. Two
+    recorders receive a message at two times: of captures that overlap, take in one for ``books``, or their rows are
+    there twice. ``ticks`` and ``deltas`` have the exchange's numbers, and are there once.
 
-    A line that is no JSON, or is none of Binance's messages, is yielded without values, for quarantine to show;
+    A line that is no JSON, or is none of Binance's messages, is yielded without values, for quarantine to show, and so
+    is the end of a gzip that is cut off, after its complete lines;
     messages of other kinds (mark prices, candles, the top of the book sent whole, answers) are passed over.
 
     Raises
@@ -173,15 +177,18 @@ def _books(feed: Iterable[Event], file: str, options: BinanceOptions) -> Iterato
     seq = 0
     for event, symbol, found in _read(feed, rows, options):
         seq = max(event.received, seq + 1)
+        trades = waiting[symbol]
         if isinstance(found, Trade):
-            waiting[symbol].append((seq, found))  # until a quote of its time or later: earlier ones can come after it
-            continue
-        _settle(waiting[symbol], quotes[symbol], found.ts, rows)
-        quotes[symbol].append(found)
-        rows.add((symbol, found.ts, event.received, seq, *found[1:], *DEEPER, None, None, 0, event.row))
+            trades.append((seq, found))  # until a quote of its time or later: earlier ones can come after it
+            if len(trades) == REMEMBERED:
+                _settle(trades, quotes[symbol], None, rows)
+        else:
+            _settle(trades, quotes[symbol], found.ts, rows)
+            quotes[symbol].append(found)
+            rows.add((symbol, found.ts, event.received, seq, *found[1:], *DEEPER, None, None, 0, event.row))
         if rows.full:
             yield rows.taken()
-    for symbol, trades in waiting.items():
+    for symbol, left in waiting.items():
         _settle(trades, quotes[symbol], None, rows)
     yield rows.taken()
 

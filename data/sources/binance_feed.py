@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from data.sources.archives import Stream
+from data.sources.archives import Stream, complete_lines
 
-WRONG = (KeyError, TypeError, ValueError, AttributeError)
+logger = logging.getLogger(__name__)
+
+WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading a message raises that is not what Binance documents."""
 
 SNAPSHOT, UNKNOWN, OTHER = "snapshot", "unknown", "other"
@@ -47,11 +50,14 @@ def events(stream: Stream) -> Iterator[Event]:
     """Yield the lines of a capture in the order of the file; blank ones are passed over.
 
     A line is the local receive time in nanoseconds, a blank, and the message, by itself or as ``{"stream", "data"}``.
+    A recorder that is killed leaves a gzip that is cut off: its complete lines are yielded, then one that is unknown.
     """
-    with stream.opened() as file:
-        for row, line in enumerate(file, 1):
-            if line.strip():
-                yield _event(row, line)
+    for row, line in enumerate(complete_lines(stream), 1):
+        if line is None:
+            logger.warning("%s is cut off after %d lines; what follows them is lost", stream.name, row - 1)
+            yield _unreadable(row)
+        elif line.strip():
+            yield _event(row, line)
 
 
 def _event(row: int, line: bytes) -> Event:
@@ -61,7 +67,11 @@ def _event(row: int, line: bytes) -> Event:
         kind, data = _kind(message)
         return Event(row=row, received=_bounded(int(stamp)), kind=kind, data=data)
     except (*WRONG, RecursionError):
-        return Event(row=row, received=0, kind=UNKNOWN, data={})
+        return _unreadable(row)
+
+
+def _unreadable(row: int) -> Event:
+    return Event(row=row, received=0, kind=UNKNOWN, data={})
 
 
 def _kind(message: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -100,4 +100,4 @@ def _book(batch: pa.RecordBatch, columns: dict[str, str]) -> dict[str, Column]:
     return book | {"trade_side": sides(batch.column(columns["trade_side"])) if "trade_side" in columns else unknown}
 
 
-BOOK_FILES = Source(kind="book-files", options=BookOptions, read=read, records=("books",))
+BOOK_FILES = Source(kind="book-files", options=BookOptions, read=read, records=("books",), sampled=("books",))

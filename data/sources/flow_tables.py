@@ -156,7 +156,7 @@ def _raw(record: str, made: FlowSession, event: Ints, **columns: Column) -> pa.T
         "ts_event": stamps,
         "ts_recv": stamps,
         "seq": pa.array(event, pa.int64()),
-        "file": pa.repeat(f"simulator/{made.symbol}/{stamps[0].as_py():%Y-%m-%d}", n),
+        "file": pa.repeat(f"simulator/{made.symbol}/{np.datetime64(int(made.ts[0]), 'ns').astype('M8[D]')}", n),
         "row": pa.array(np.arange(1, n + 1)),
         **columns,
     }

@@ -1,7 +1,7 @@
 """LOBSTER: NASDAQ's order book rebuilt by lobsterdata.com, one pair of CSV files a symbol and day.
 
-Prices are dollars × 10,000 in the files and dollars here; times are seconds after midnight there. ``seq`` is the number
-of the message in its file, from 1. Message types, and what becomes of them:
+Prices are dollars × 10,000 in the files and dollars here; times are seconds after midnight there. Message types, and
+what becomes of them:
 
 ==== =================================== =========== ============================
 type what happened                       delta       tick
@@ -15,10 +15,19 @@ type what happened                       delta       tick
      1: trading resumes                  ``resume``
 ==== =================================== =========== ============================
 
-A trade is initiated by the side opposite to the resting order's. A row with a cell that is not what it must be keeps
-its place and loses what its record kind cannot do without (``action``, ``trade_side``, ``side``).
+A trade is initiated by the side opposite to the resting order's. From 2014-07-14 on nobody knows it of type 5: Nasdaq
+says of every hidden execution since that the order was to buy. Its side is 0 then, for a rule such as Lee and Ready's
+to decide. A row with a cell that is not what it must be keeps its place and loses what its record kind cannot do
+without (``action``, ``trade_side``, ``side``).
 
-Source: LOBSTER_SampleFiles_ReadMe.txt (2013-09-01), and lobsterdata.com, "Output structure", for type 6.
+``seq`` is the nanosecond since midnight times 65,536, and the place among the messages of that nanosecond. So files of
+a symbol's day that overlap in their hours agree on it, and a lake that takes in both has each event once; the deltas
+have the book once more where the second begins. That holds for files of as many levels: with more levels other messages
+are told. Say ``levels``, and a lake that has records of other levels refuses them; without it, all files that are read
+together must have the same, and what the lake has of earlier ones is not checked.
+
+Source: LOBSTER_SampleFiles_ReadMe.txt (2013-09-01), and lobsterdata.com, "Output structure", for type 6; Nasdaq
+TotalView-ITCH 5.0, "Trade Message (Non-Cross)", for the side of hidden executions.
 """
 
 from __future__ import annotations
@@ -27,7 +36,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 
 import pyarrow as pa
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
@@ -37,6 +46,7 @@ from data.sources.base import Source, SourceContext
 from data.sources.files import Files
 from data.sources.lobster_blocks import Block, blocks
 from data.sources.lobster_files import Day, days
+from data.sources.lobster_snapshots import Beginnings, snapshots
 from data.sources.rows import raw_table
 
 ACTION = pa.array(["add", "cancel", "cancel", "execute", "hidden", "cross", "resume"])
@@ -54,10 +64,13 @@ class LobsterOptions(Files):
         IANA zone of the midnight that times count from.
     hidden : bool
         Whether trades against hidden orders are ticks.
+    levels : int, optional
+        Read files of so many levels only. Records of other levels, or of none that are said, are another series.
     """
 
     timezone: str = "America/New_York"
     hidden: bool = True
+    levels: int | None = Field(default=None, ge=1)
 
     @field_validator("timezone")
     @classmethod
@@ -68,9 +81,13 @@ class LobsterOptions(Files):
 def read(options: LobsterOptions, context: SourceContext) -> Iterator[pa.Table]:
     """Yield the records of every day, by symbol and date, a block of rows at a time.
 
-    ``deltas`` begin with the book after the first message, as ``clear`` and ``set`` in that message's place: the file
-    starts in mid-life, and this is the first that is known of it. Without an order book file there are only messages.
-    Levels beyond the file's are unknown whenever they come into view. ``side`` is the order's own; 0 for ``cross``.
+    ``deltas`` are the messages, part 0 each. ``prev_seq`` is the one before in the file: where that is missing, a book
+    that is rebuilt is unknown from there. After the first message comes the book it left, as ``clear`` (part 1) and
+    ``set``: the file starts in mid-life, and this is the first that is known of it; without an order book file, or if
+    its row cannot be read, a ``clear`` alone. The book comes again after each message that is lost because a cell
+    cannot be read or makes no sense, or after the next one whose time and row of the book can be read; not for those
+    of types 5 to 7, which change no book. Levels beyond the file's are unknown whenever they come into view. ``side``
+    is the order's own; 0 for ``cross``.
 
     ``books`` have a row a message, and the trade where it is of type 4 or 5. Levels the file does not have are unknown.
 
@@ -79,21 +96,24 @@ def read(options: LobsterOptions, context: SourceContext) -> Iterator[pa.Table]:
     Raises
     ------
     DataError
-        No file matches, a pair does not fit together, or one cannot be read; books are asked of messages alone.
+        No file matches, they have different levels, a pair does not fit together, or one cannot be read; books are
+        asked of messages alone.
     EmptySource
         A file is empty.
     """
     make = MAKERS[context.record]
-    for day in days(context.root, options.patterns):
+    for day in days(context.root, options.patterns, options.levels):
         yield from make(day, options)
 
 
 def _deltas(day: Day, options: LobsterOptions) -> Iterator[pa.Table]:
+    beginnings = Beginnings()
     for block in blocks(day, options.timezone):
         table = _raw("deltas", day, block, _delta_columns(block))
-        if block.book is not None and block.seq[0].as_py() == 1:
-            yield _first_book(day, block)
-            table = table.slice(1)
+        at = beginnings.next(block)
+        if len(at):
+            books = _raw("deltas", day, block, snapshots(block, at))
+            table = pa.concat_tables([table, books]).sort_by([("row", "ascending"), ("part", "ascending")])
         yield table
 
 
@@ -103,33 +123,13 @@ def _delta_columns(block: Block) -> dict[str, Column]:
     quiet = block.is_a(7)
     return {
         "part": pa.repeat(0, len(block.seq)),
+        "prev_seq": block.prev,
         "action": pc.if_else(block.sound, action, None),
         "side": pc.if_else(block.is_a(6, 7), 0, block.direction),
         "price": block.dollars,
         "qty": pc.if_else(quiet, None, block.size),
         "order_id": pc.if_else(pc.greater(block.order, 0), block.order, None),
     }
-
-
-def _first_book(day: Day, block: Block) -> pa.Table:
-    """Return the first row of the order book file as a ``clear`` and a ``set`` a level."""
-    assert block.book is not None
-    first = [column[0].as_py() for column in block.book]
-    sides = [-1, 1] * (len(first) // 4)
-    levels = [(s, px, q) for s, px, q in zip(sides, first[::2], first[1::2], strict=True) if (px, q) != (None, 0.0)]
-    readable = [px is not None and qty is not None for _, px, qty in levels]
-    n = 1 + len(levels)
-    columns: dict[str, Column] = {
-        "part": pa.array(range(n)),
-        "action": pa.array(["clear", *("set" if good else None for good in readable)], pa.string()),
-        "side": pa.array([0, *(side for side, _, _ in levels)]),
-        "price": pa.array([None, *(px for _, px, _ in levels)], pa.float64()),
-        "qty": pa.array([None, *(qty for _, _, qty in levels)], pa.float64()),
-        "seq": pa.repeat(1, n),
-        "row": pa.repeat(1, n),
-        "ts_event": pa.repeat(block.ts[0], n),
-    }
-    return _raw("deltas", day, block, columns)
 
 
 def _books(day: Day, options: LobsterOptions) -> Iterator[pa.Table]:
@@ -181,13 +181,14 @@ MAKERS: dict[str, Callable[[Day, LobsterOptions], Iterator[pa.Table]]] = {
 
 
 def _raw(record: str, day: Day, block: Block, columns: dict[str, Column]) -> pa.Table:
-    named = {"ts_event": block.ts, "seq": block.seq, "row": block.seq} | columns
+    named = {"ts_event": block.ts, "seq": block.seq, "row": block.row} | columns
     n = len(named["seq"])
     return raw_table(record, named | {"symbol": pa.repeat(day.name.symbol, n), "file": pa.repeat(day.messages.name, n)})
 
 
 def _identity(options: LobsterOptions) -> str:
-    return "" if options.hidden else "visible"
+    told = [f"{options.levels} levels"] if options.levels else []
+    return " ".join(told if options.hidden else ["visible", *told])
 
 
 LOBSTER = Source(

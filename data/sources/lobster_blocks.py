@@ -85,10 +85,10 @@ class Block:
         return pc.if_else(self.sound, trade, None)
 
     @property
-    def readable(self) -> Column:
-        """Whether every level of the row of the book is there with both cells, or known to be empty."""
+    def shown(self) -> Column:
+        """Whether the book after the message can be said: when it was, and all of its levels."""
         book = self.book or [pa.nulls(len(self.row), pa.float64())] * 2
-        return reduce(pc.and_, [_readable(*book[i : i + 2]) for i in range(0, len(book), 2)])
+        return reduce(pc.and_, [_shown(*book[i : i + 2]) for i in range(0, len(book), 2)], self.ts.is_valid())
 
 
 def blocks(day: Day, zone: str) -> Iterator[Block]:
@@ -184,7 +184,7 @@ def _kept(kind: Column, size: Column, price: Column, sound: Column) -> Column:
     return pc.and_(sound, pc.fill_null(pc.or_(_among(kind, 7), sensible), False))
 
 
-def _readable(price: Column, quantity: Column) -> Column:
+def _shown(price: Column, quantity: Column) -> Column:
     there = pc.fill_null(pc.and_(pc.greater(price, 0), pc.greater(quantity, 0)), False)
     return pc.or_(there, pc.and_(price.is_null(), pc.fill_null(pc.equal(quantity, 0.0), False)))
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -81,24 +82,37 @@ class Day:
     books: Stream | None
 
 
-def days(root: Path, patterns: Sequence[str]) -> list[Day]:
+def days(root: Path, patterns: Sequence[str], levels: int | None = None) -> list[Day]:
     """Return the days that paths, globs, folders and zips hold, by symbol and date.
 
     A file of either kind brings the other one with it if that lies in the same folder.
 
+    Parameters
+    ----------
+    levels : int, optional
+        Files of other levels are passed over.
+
     Raises
     ------
     DataError
-        Nothing of LOBSTER's is there, a day is there twice, or an order book file has no message file.
+        Nothing of LOBSTER's is there, a day is there twice or days have different levels, or an order book file has no
+        message file.
     """
     found: dict[tuple[str, date], dict[What, Stream]] = {}
-    for stream in streams(root, patterns, _is_lobster, FORM):
+    form = f"{FORM} of {levels} levels" if levels else FORM
+    for stream in streams(root, patterns, partial(_is_lobster, levels=levels), form):
         name = FileName.of(stream.leaf)
         kinds = found.setdefault((name.symbol, name.day), {})
         for what, one in {name.what: stream, **_beside(stream, name)}.items():
             if kinds.setdefault(what, one) != one:
                 raise DataError(f"{name.symbol} of {name.day} is in {kinds[what].name} and in {one.name}: name one")
-    return [_day(kinds) for _, kinds in sorted(found.items())]
+    made = [_day(kinds) for _, kinds in sorted(found.items())]
+    if len(several := sorted({day.name.levels for day in made})) > 1:
+        raise DataError(
+            f"there are files of {' and '.join(map(str, several))} levels, which tell of different messages: say "
+            "`levels` in the source's options"
+        )
+    return made
 
 
 def paired(day: Day) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch | None]]:
@@ -135,11 +149,12 @@ def _count(done: int, block: pa.RecordBatch | None, rest: Iterator[pa.RecordBatc
     return done + (block.num_rows if block is not None else 0) + sum(b.num_rows for b in rest)
 
 
-def _is_lobster(leaf: str) -> bool:
+def _is_lobster(leaf: str, levels: int | None) -> bool:
     try:
-        return bool(FileName.of(leaf).levels)
+        found = FileName.of(leaf).levels
     except ValueError:
         return False
+    return 0 < found == (levels or found)
 
 
 def _beside(stream: Stream, name: FileName) -> dict[What, Stream]:
