@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
 from bellwether.errors import DataError
-from data.sources.archives import Stream, streams
+from data.sources.archives import Stream, complete_lines, streams
 
 TEXT = b"one\ntwo\nthree\n"
 
@@ -73,6 +74,34 @@ def test_a_gzip_that_is_cut_off_names_the_file(tmp_path, keep):
     path.write_bytes(gzip.compress(TEXT)[:keep])
     with pytest.raises(DataError, match=r"cut\.txt\.gz cannot be read"), Stream(path=path).opened() as file:
         file.read()
+
+
+@pytest.mark.parametrize("keep", range(1, 16))
+def test_the_complete_lines_of_a_gzip_that_is_cut_off(tmp_path, keep):
+    """As a recorder leaves it that flushes each line and is killed."""
+    path = tmp_path / "cut.txt.gz"
+    packer = zlib.compressobj(wbits=31)
+    lines = [f"line {n}\n".encode() for n in range(20)]
+    told = [packer.compress(line) + packer.flush(zlib.Z_SYNC_FLUSH) for line in lines]
+    path.write_bytes(b"".join(told[:keep]))
+    assert list(complete_lines(Stream(path=path))) == [*lines[:keep], None]
+    path.write_bytes(b"".join(told[:keep]) + told[keep][:2])
+    assert list(complete_lines(Stream(path=path))) == [*lines[:keep], None]
+
+
+@pytest.mark.parametrize("keep", [2, 9, -8, -1])
+def test_a_gzip_that_is_cut_off_anywhere_ends_with_nothing(tmp_path, keep):
+    path = tmp_path / "cut.txt.gz"
+    path.write_bytes(gzip.compress(TEXT)[:keep])
+    assert list(complete_lines(Stream(path=path))) == [*([] if keep > 0 else TEXT.splitlines(keepends=True)), None]
+
+
+def test_all_lines_of_a_stream_that_is_whole_and_none_of_one_that_is_damaged(folder):
+    assert [list(complete_lines(s)) for s in found(folder, ".")] == [[b"one\n", b"two\n", b"three\n"]] * 4
+    whole = (folder / "a.txt.gz").read_bytes()
+    (folder / "a.txt.gz").write_bytes(whole[:-8] + b"\0" * 8)
+    with pytest.raises(DataError, match=r"a\.txt\.gz cannot be read: CRC check failed"):
+        list(complete_lines(found(folder, "a.txt.gz")[0]))
 
 
 def test_what_is_no_gzip_names_the_file(tmp_path):

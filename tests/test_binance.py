@@ -15,7 +15,7 @@ from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.options import checked
 from data.records import record_kind
-from data.sources import binance_depth, rows
+from data.sources import binance, binance_depth, rows
 from data.sources.base import SourceContext
 from data.sources.binance import BINANCE, BinanceOptions
 
@@ -253,6 +253,12 @@ def test_a_line_without_its_time_is_a_row_of_every_kind(tmp_path):
     [
         (trade(2) | {"p": "x"}, "ticks"),
         (trade(2) | {"q": None}, "ticks"),
+        (trade(2) | {"p": 10**400}, "ticks"),
+        (ticker(2) | {"B": 10**400}, "books"),
+        (update(2, 5, 4) | {"b": [["9.5", "1"], ["9.0", "-1"]]}, "deltas"),
+        (update(2, 5, 4) | {"b": [["9.5", "1"], ["0", "1"]]}, "deltas"),
+        (update(2, 5, 4) | {"a": [["10.5", "1"], ["11", "nan"]]}, "deltas"),
+        (update(2, 5, 4) | {"a": [["10.5", 10**400]]}, "deltas"),
         (trade(2) | {"T": "2"}, "ticks"),
         (trade(2) | {"T": 10**30}, "ticks"),
         (trade(2) | {"s": 5}, "books"),
@@ -336,6 +342,37 @@ def test_few_updates_are_remembered_for_a_snapshot(tmp_path, monkeypatch):
     write(tmp_path, *(spot(update(t, t + 4, t + 3)) for t in range(1, 6)), snapshot(8))
     table = read(tmp_path, "deltas", path=".")
     assert listed(table, "ts_event", "seq")[-1] == (5_000_000, 8)
+
+
+def test_trades_without_book_tickers_are_not_held_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(binance, "REMEMBERED", 3)
+    monkeypatch.setattr(rows, "BLOCK", 2)
+    write(tmp_path, *(trade(t, t) for t in range(1, 8)), ticker(3, bid="3"), ticker(9, bid="9"))
+    context = SourceContext(root=tmp_path, session=Session(), interval_ns=0, record="books")
+    tables = list(BINANCE.read(BinanceOptions(path="."), context))
+    assert [t.num_rows for t in tables if t.num_rows] == [3, 3, 3]
+    assert listed(pa.concat_tables(tables), "row", "bid_px_1") == [
+        *((n, None) for n in range(1, 7)),
+        (8, 3.0),
+        (7, 3.0),
+        (9, 9.0),
+    ]
+
+
+@pytest.mark.parametrize("record", BINANCE.records)
+def test_a_capture_that_is_cut_off_is_read_as_far_as_it_goes(tmp_path, record, caplog):
+    messages = [m(t) for t in range(1, 400) for m in (ticker, trade, lambda t: update(t, t + 1, t))]
+    write(tmp_path, *messages)
+    whole = read(tmp_path, record, path="capture.txt").drop_columns("file")
+    text = (tmp_path / "capture.txt").read_bytes()
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(text)[:-200])
+    found = read(tmp_path, record, path="cut.gz")
+    (end,) = lacking(found, record)
+    assert 300 < end <= len(messages)
+    assert found.filter(pa.compute.less(found["row"], end)).num_rows == found.num_rows - 1
+    kept = found.filter(pa.compute.less(found["row"], end)).sort_by("row").drop_columns("file")
+    assert kept.equals(whole.filter(pa.compute.less(whole["row"], end)).sort_by("row"))
+    assert caplog.messages == [f"cut.gz is cut off after {end - 1} lines; what follows them is lost"]
 
 
 def test_options_are_checked(tmp_path):

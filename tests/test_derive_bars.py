@@ -16,9 +16,13 @@ from bellwether.errors import ConfigError
 from data.derive import derivation
 from data.derive.base import DeriveContext
 from data.derive.intervals import OUTSIDE, interval_ends
+from data.intake.quality import refuse_starts, screen_rows
+from data.intake.quality import stamps as marks
 from data.records import BARS, TICKS
 from data.records.bars import VALUES
+from data.sources.base import RAW as BARS_RAW
 from data.sources.base import SourceContext
+from data.sources.columns import closes
 from data.sources.lobster import LOBSTER, LobsterOptions
 
 SECOND = 1_000_000_000
@@ -122,3 +126,38 @@ def test_without_an_interval_it_is_refused_and_without_trades_there_is_nothing()
         made([], 0)
     assert made([], HOUR).equals(BARS.empty_table())
     assert made([TICKS.empty_table()], HOUR).num_rows == 0
+
+
+def test_the_close_of_a_calendars_session_is_inside_of_it() -> None:
+    york = Session(calendar="XNYS")
+    always = Session(timezone="UTC", opens=time(0), closes=time(23, 59), calendar="24/7")
+    at = [local(f"2025-03-03 {hour:02}:30", "UTC") for hour in range(24)] + [local("2025-03-04 00:00:01", "UTC")]
+    bars = made([ticks([(t, 10.0, 1.0) for t in at])], HOUR, always).slice(0, 24)
+    for session, stamps, inside in (
+        (always, bars["ts_event"].cast(pa.int64()).to_pylist(), [True] * 24),
+        (york, [local(f"2024-11-{when}") for when in CLOSES], list(CLOSES.values())),
+        (york, [-(2**63) + 1, 2**63 - 1], [False] * 2),
+    ):
+        rows = [{"symbol": "A", "ts_event": t, **dict.fromkeys(VALUES, 1.0), "file": "f", "row": 1} for t in stamps]
+        raw = pa.Table.from_pylist([row | {"ts_event": None} for row in rows], BARS_RAW)
+        raw = raw.set_column(1, BARS_RAW.field(1), pa.array(stamps).cast(BARS_RAW.field(1).type))
+        kept = screen_rows(raw, session).kept["ts_event"].cast(pa.int64()).to_pylist()
+        assert [t in kept for t in stamps] == inside
+        refuse_starts(marks(raw, session))  # 00:00 is an opening, and a close
+
+
+CLOSES = {
+    "28 12:00": False,  # a holiday
+    "29 09:30": False,
+    "29 13:00": True,  # the market closes early
+    "29 16:00": True,  # where sources stamp that day's last bar that do not know
+    "29 16:01": False,
+    "30 12:00": False,
+}
+
+
+def test_bars_that_start_in_a_calendars_session_close_with_it() -> None:
+    york = Session(calendar="XNYS")
+    starts = [local(f"2024-11-{when}") for when in ("27 15:30", "29 12:30", "29 13:30", "30 12:00")]
+    ends = closes(pa.array(starts).cast(BARS_RAW.field(1).type), york, HOUR).cast(pa.int64()).to_pylist()
+    assert ends == [local("2024-11-27 16:00"), local("2024-11-29 13:00"), starts[2] + HOUR, starts[3] + HOUR]

@@ -57,7 +57,16 @@ def factors(parts: Iterator[pa.Table], options: Scale, context: DeriveContext) -
         yield pa.table([last["symbol"], ts, pa.array(["bid"]), last["bid_px_1"]], schema=FACTORS)
 
 
+def hours(parts: Iterator[pa.Table], options: Scale, context: DeriveContext) -> Iterator[pa.Table]:
+    """The price of each tick, stamped an hour after it."""
+    made.append(f"{context.symbol} factors {context.interval_ns}")
+    for part in parts:
+        ts = pc.add(part["ts_event"].cast(pa.int64()), 3600 * 10**9).cast(TICKS.field("ts_event").type)
+        yield pa.table([part["symbol"], ts, pa.repeat("price", part.num_rows), part["price"]], schema=FACTORS)
+
+
 KINDS = {
+    "hours": Derivation(kind="hours", takes="ticks", gives="factors", options=Scale, make=hours),
     "books": Derivation(kind="books", takes="ticks", gives="books", options=Scale, make=books),
     "factors": Derivation(kind="factors", takes="books", gives="factors", options=Scale, make=factors),
     "copies": Derivation(kind="copies", takes="ticks", gives="ticks", options=Scale, make=books),
@@ -162,6 +171,45 @@ def test_other_options_make_everything_again_in_the_place_of_what_was_there(mark
     }
 
 
+def test_a_corrected_derivation_makes_everything_again(market, monkeypatch):
+    def corrected(parts: Iterator[pa.Table], options: Scale, context: DeriveContext) -> Iterator[pa.Table]:
+        return books(parts, Scale(factor=3.0), context)
+
+    market.ingest()
+    again = Derivation(kind="books", takes="ticks", gives="books", options=Scale, make=corrected)
+    monkeypatch.setitem(KINDS, "books", again)
+    report = market.ingest()
+    assert [derived.up_to_date for derived in report.derived] == [(), ()]
+    assert market.lake.read("factors/1d", "A")["value"].to_pylist() == [33.0, 33.0]
+    assert market.ingest().derived[1].up_to_date == ("A", "B")
+
+
+def test_methods_of_what_a_derivation_uses_are_part_of_it():
+    plain, using = (
+        Derivation(kind="books", takes="ticks", gives="books", options=Scale, make=books, uses=uses)
+        for uses in ((), (Market,))
+    )
+    assert "made.append" in plain.definition
+    assert "def ticks(self" in using.definition
+    assert "def ticks(self" not in plain.definition
+
+
+def test_other_hours_make_everything_again(market):
+    market.ingest()
+    report = market.ingest(session={"timezone": "UTC", "opens": "09:00", "closes": "17:00"})
+    assert [derived.up_to_date for derived in report.derived] == [(), ()]
+
+
+def test_only_records_of_the_recipes_source_are_derived_from(market):
+    market.ingest()
+    table = market.lake.read("ticks", "A/2025-03-03")
+    other = market.lake.stage("ticks", "C", table, {SOURCE: "simulator:1"}, date="2025-03-03")
+    market.lake.commit("ticks", [other])
+    report = market.ingest()
+    assert made == []
+    assert report.derived[0].up_to_date == ("A", "B")
+
+
 def test_dates_that_are_made_no_more_go(market, monkeypatch):
     market.ingest()
     first_only = Derivation(
@@ -182,10 +230,15 @@ def test_what_breaks_a_rule_goes_to_quarantine(market):
     (derived,) = report.derived
     assert (derived.rows_in, derived.kept, derived.quarantined) == (8, 0, {"non_positive_price": 8})
     assert market.lake.partitions("books") == ()
-    (name,) = market.lake.partitions("quarantine/books")
-    assert set(market.lake.read("quarantine/books", name)["file"].to_pylist()) == {
+    assert market.lake.partitions("quarantine/books") == (
+        *("A/2025-03-03", "A/2025-03-04"),
+        *("B/2025-03-03", "B/2025-03-04"),
+    )
+    assert set(market.lake.read("quarantine/books", "A/2025-03-03")["file"].to_pylist()) == {
         source_identity(market.recipe(bad, record="books", interval=None))
     }
+    market.ingest(Part(kind="books"), record="books", interval=None)
+    assert market.lake.partitions("quarantine/books") == ()  # it is of what was made there last
 
 
 def test_what_is_not_to_be_seen_yet_is_made_again_when_it_is(market):
@@ -196,6 +249,34 @@ def test_what_is_not_to_be_seen_yet_is_made_again_when_it_is(market):
     assert (late.derived[0].up_to_date, late.derived[1].up_to_date) == (("A", "B"), ())
     assert late.derived[1].kept == 4
     assert market.ingest().derived[1].up_to_date == ("A", "B")
+
+
+def test_only_the_symbol_that_waits_is_made_again(market):
+    market.ticks(*(f"{symbol},2025-03-04 {hour}:00:00,1,5" for symbol, hour in (("A", 10), ("A", 12), ("B", 10))))
+    half_past_twelve = int(np.datetime64("2025-03-04T12:30", "ns").astype(np.int64))
+    chain = (Part(kind="hours"),)
+    assert market.ingest(*chain, now=half_past_twelve).derived[0].quarantined == {"not_yet": 1}
+    assert market.ingest(*chain, now=half_past_twelve).derived[0].up_to_date == ("B",)
+    assert made == [f"A factors {DAY}"]
+    late = market.ingest(*chain, now=half_past_twelve + DAY).derived[0]
+    assert (late.kept, late.up_to_date) == (2, ("B",))
+    assert market.lake.partitions("quarantine/factors/1d") == ()
+    assert market.ingest(*chain).derived[0].up_to_date == ("A", "B")
+
+
+def test_derived_records_that_changed_meanwhile_are_not_overwritten(market, monkeypatch):
+    market.ingest()
+
+    def meanwhile(parts: Iterator[pa.Table], options: Scale, context: DeriveContext) -> Iterator[pa.Table]:
+        table, note = market.lake.read("books", "A/2025-03-03"), market.lake.entries("books")["A/2025-03-03"].note
+        market.lake.commit("books", [market.lake.append("books", "A", table, note, date="2025-03-07")])
+        return books(parts, options, context)
+
+    live = Derivation(kind="books", takes="ticks", gives="books", options=Scale, make=meanwhile)
+    monkeypatch.setitem(KINDS, "books", live)
+    with pytest.raises(DataError, match="books of 1 partition, such as A/2025-03-07, changed meanwhile"):
+        market.ingest()
+    assert "A/2025-03-07" in market.lake.partitions("books")
 
 
 def test_records_of_other_making_are_not_lost(market):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bellwether.errors import ConfigError, DataError, EmptySource
 from data.options import checked
 from data.records import record_kind
 from data.records.factors import RATES
-from data.sources import factor_files
+from data.sources import factor_files, files
 from data.sources.base import SourceContext
 from data.sources.factor_files import FACTOR_FILES, dates
 
@@ -225,3 +226,15 @@ def test_an_empty_file_is_an_empty_source(tmp_path):
     write(tmp_path / BUY, "date,A")
     with pytest.raises(EmptySource, match="no records"):
         read(tmp_path)
+
+
+def test_a_footer_in_a_later_block_does_not_cost_a_long_file(tmp_path, monkeypatch):
+    lines = ("A,2019-01-02 10:00,buy,0.5", "B,2019-01-02 10:00,buy,0.5", "all,total,n,2")
+    write(tmp_path / "long.csv", "symbol,time,factor,value", *lines)
+
+    def one_by_one(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return (batch.slice(n, 1) for batch in files.batches(path, columns) for n in range(len(batch)))
+
+    monkeypatch.setattr(factor_files, "batches", one_by_one)
+    rows = read(tmp_path, "long.csv", form="long", stamped="close", timezone="UTC")
+    assert [row[1] is None for row in rows] == [False, False, True]

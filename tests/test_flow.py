@@ -82,6 +82,15 @@ def test_ticks_are_the_trades_of_the_books_with_the_quote_before():
     np.testing.assert_array_equal(np.where(ticks["side"] > 0, ticks["ask"], ticks["bid"]), ticks["price"])
 
 
+@pytest.mark.parametrize("events", [2, 3, 5])
+def test_sessions_without_a_trade_have_no_ticks(events):
+    few = SimulatorOptions(seed=1, sessions=2, events=events)
+    books, ticks = records("books", few), records("ticks", few)
+    assert len(books) == 2 * len(SYMBOLS) * events
+    assert len(ticks) == (books["trade_side"] != 0).sum()
+    assert set(ticks["file"]) < set(books["file"])
+
+
 def test_queues_are_whole_lots_and_the_spread_one_tick():
     books = records("books")
     for side in ("bid", "ask"):

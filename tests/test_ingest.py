@@ -115,8 +115,8 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(market):
     market.bars(*lines)
     report = market.ingest()
     assert report.rows_in == len(lines) == report.kept + sum(report.quarantined.values())
-    (name,) = market.lake.partitions("quarantine/bars/1h")
-    found = market.lake.read("quarantine/bars/1h", name)
+    assert market.lake.partitions("quarantine/bars/1h") == ("-", "A", "B")
+    found = pa.concat_tables(market.lake.read("quarantine/bars/1h", name) for name in "AB-")
     told = dict(zip(found["row"].to_pylist(), found["reason"].to_pylist(), strict=True))
     assert told == {
         19: "outside_session",
@@ -128,16 +128,18 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(market):
         25: "conflicting_duplicate",
     }
     assert set(found["file"].to_pylist()) == {"bars.csv"}
-    assert market.lake.entries("quarantine/bars/1h")[name].note == dict.fromkeys(told.values(), "1")
+    notes = {entry.partition: entry.note for entry in market.lake.entries("quarantine/bars/1h").values()}
+    assert notes["B"] == {"conflicting_duplicate": "1"}
+    assert notes["A"] == {told[row]: "1" for row in range(19, 24)}
 
 
-def test_quarantine_is_appended_batch_by_batch(market):
-    market.bars(*good("A", "B", "I"), bar("A", 20))
-    market.ingest()
-    market.bars(*good("A", "B", "I"), bar("B", 20))
-    market.ingest()
-    batches = [market.lake.read("quarantine/bars/1h", p) for p in market.lake.partitions("quarantine/bars/1h")]
-    assert sorted(b["symbol"].to_pylist() for b in batches) == [["A"], ["B"]]
+def test_quarantine_has_what_any_batch_brought_once(market):
+    for lines in ([bar("A", 20)], [bar("B", 20), bar("A", 21)], [bar("A", 22), bar("A", 20)], [bar("A", 20)] * 2):
+        market.bars(*good("A", "B", "I"), *lines)
+        market.ingest()
+    rows = {name: market.lake.read("quarantine/bars/1h", name).num_rows for name in "AB"}
+    assert rows == {"A": 4, "B": 1}  # twice in one file it is two rows
+    assert market.lake.entries("quarantine/bars/1h")["A"].note == {"outside_session": "4"}
 
 
 def test_new_bars_are_merged_into_the_old_and_a_newer_value_wins(market):
@@ -341,8 +343,12 @@ def test_a_bar_that_is_not_closed_waits_in_quarantine(market):
 
     early = ingest(market.recipe(), market.lake, market.root, now=lambda: at("19:00"))  # 14:00 in New York
     assert (early.kept, early.quarantined) == (12, {"not_closed": 6})  # closes 14:30 and 15:30
+    ingest(market.recipe(), market.lake, market.root, now=lambda: at("19:45"))
+    waiting = [market.lake.read("quarantine/bars/1h", name).num_rows for name in "ABI"]
+    assert waiting == [1, 1, 1]  # of those that wait, the last ingest's are there
     late = ingest(market.recipe(), market.lake, market.root, now=lambda: at("20:30"))
-    assert (late.added, late.unchanged, late.quarantined) == (6, 12, {})
+    assert (late.added, late.unchanged, late.quarantined) == (3, 15, {})
+    assert market.lake.partitions("quarantine/bars/1h") == ()
 
 
 # --- merging --------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
@@ -17,6 +18,7 @@ from bellwether.config.recipe import Frozen, Part, Session
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.intake import take as module
 from data.intake.batch import SOURCE
+from data.intake.cells import codes
 from data.intake.gaps import SILENCE
 from data.intake.spool import Place, Spool
 from data.intake.take import Intake, take
@@ -49,6 +51,7 @@ SOURCE_OF_FEED = Source(
     read=read,
     identity=lambda options: options.name,
     records=("ticks", "books", "deltas", "factors"),
+    sampled=("books",),
 )
 
 
@@ -82,6 +85,10 @@ def held(lake: Lake, kind: str = "ticks") -> list[Row]:
         at = table.schema.get_field_index("ts_event")
         rows += table.set_column(at, "ts_event", table["ts_event"].cast(pa.int64())).to_pylist()
     return rows
+
+
+def rejected(lake: Lake, partition: str) -> list[Row]:
+    return lake.read("quarantine/ticks", partition).drop_columns(["ts_event"]).to_pylist()
 
 
 def state(lake: Lake) -> dict[str, str]:
@@ -247,10 +254,16 @@ def test_what_is_rejected_is_in_quarantine_as_it_came(tmp_path):
     lake = Lake(str(tmp_path))
     rows = [tick(5), tick(6, -1.0), tick(5, symbol=""), tick(DAY, ts_event=None), tick(5)]
     assert taken(lake, rows).quarantined == {"duplicate": 1, "missing_value": 2, "non_positive_price": 1}
-    (name,) = lake.partitions("quarantine/ticks")
-    found = lake.read("quarantine/ticks", name)
-    told = dict(zip(found["row"].to_pylist(), found["reason"].to_pylist(), strict=True))
-    assert told == {2: "non_positive_price", 3: "missing_value", 4: "missing_value", 5: "duplicate"}
+    assert lake.partitions("quarantine/ticks") == ("-/1970-01-01", "A", "A/1970-01-01")
+    found = [
+        (name, r["row"], r["reason"]) for name in lake.partitions("quarantine/ticks") for r in rejected(lake, name)
+    ]
+    assert found == [
+        ("-/1970-01-01", 3, "missing_value"),
+        ("A", 4, "missing_value"),
+        ("A/1970-01-01", 2, "non_positive_price"),
+        ("A/1970-01-01", 5, "duplicate"),
+    ]
 
 
 def test_entries_name_their_source_and_two_sources_are_not_mixed(tmp_path):
@@ -303,6 +316,11 @@ def test_gaps_of_numbered_messages_are_breaks_of_the_feeds_numbering(tmp_path):
     assert report.gaps == 0  # a snapshot follows nothing, nothing follows it by number, and symbols are their own
 
 
+def test_a_break_over_midnight_is_one(tmp_path):
+    rows = [delta(1, None), delta(2, 1), delta(9, 7, ts=DAY), delta(10, 9, ts=2 * DAY), delta(5, 4, symbol="B")]
+    assert taken(Lake(str(tmp_path)), rows, record="deltas").gaps == 1
+
+
 def test_gaps_of_other_events_are_silences(tmp_path):
     rows = [tick(0), tick(SILENCE), tick(2 * SILENCE + 1), tick(DAY), tick(0, symbol="B"), tick(DAY - 1, symbol="B")]
     report = taken(Lake(str(tmp_path)), rows)
@@ -324,6 +342,13 @@ def test_gaps_of_records_with_an_interval_are_times_that_others_have(tmp_path):
     assert taken(lake, books, record="books", interval="5min").gaps == 1
     later = [{"symbol": "A", "ts_event": 4 * DAY, "trade_side": 0}, {"symbol": "B", "ts_event": DAY, "trade_side": 0}]
     assert taken(lake, later, record="books", interval="5min").gaps == 1  # dates the batch has nothing of count too
+
+
+def test_every_nan_has_one_code():
+    nans = np.array([0x7FF8000000000000, 0x7FF8000000000001, 0xFFF8000000000000], np.uint64).view(np.float64)
+    found = codes(pa.array([*nans, None, 1.0], from_pandas=False))
+    assert len({*found[:4].tolist()}) == 1
+    assert found[4] not in found[:4]
 
 
 # --- the parts -------------------------------------------------------------------------------------------

@@ -70,24 +70,31 @@ def test_deltas_are_the_messages_behind_the_first_book(market_data, symbol):
     table = read(market_data, "deltas", path=f"lobster/{symbol}*")
     messages = cells(market_data, symbol, "message")
     assert {k: Counter(int(m[1]) for m in messages)[k] for k in range(1, 6)} == TYPES[symbol]
-    first, rest = table.slice(0, 11), table.slice(11)
-    assert rest.num_rows == len(messages) - 1 == ROWS[symbol] - 1
-    assert times(rest) == [utc(m[0]) for m in messages[1:]]
-    assert rest["seq"].to_pylist() == rest["row"].to_pylist() == list(range(2, ROWS[symbol] + 1))
-    assert set(rest["part"].to_pylist()) == {0}
-    assert rest["action"].to_pylist() == [ACTION[int(m[1])] for m in messages[1:]]
-    assert rest["order_id"].to_pylist() == [int(m[2]) or None for m in messages[1:]]
-    assert rest["qty"].to_pylist() == [float(m[3]) for m in messages[1:]]
-    assert rest["price"].to_pylist() == [int(m[4]) / 10000.0 for m in messages[1:]]
-    assert rest["side"].to_pylist() == [int(m[5]) for m in messages[1:]]
+    first, all_ = table.slice(1, 11), pa.concat_tables([table.slice(0, 1), table.slice(12)])
+    assert all_.num_rows == len(messages) == ROWS[symbol]
+    assert times(all_) == [utc(m[0]) for m in messages]
+    assert all_["row"].to_pylist() == list(range(1, ROWS[symbol] + 1))
+    assert set(all_["part"].to_pylist()) == {0}
+    assert all_["action"].to_pylist() == [ACTION[int(m[1])] for m in messages]
+    assert all_["order_id"].to_pylist() == [int(m[2]) or None for m in messages]
+    assert all_["qty"].to_pylist() == [float(m[3]) for m in messages]
+    assert all_["price"].to_pylist() == [int(m[4]) / 10000.0 for m in messages]
+    assert all_["side"].to_pylist() == [int(m[5]) for m in messages]
+    at: Counter[str] = Counter()
+    seqs = []
+    for m in messages:
+        seqs.append(int(Decimal(m[0]) * 10**9) * 65_536 + at[m[0]])
+        at[m[0]] += 1
+    assert all_["seq"].to_pylist() == seqs
+    assert all_["prev_seq"].to_pylist() == [None, *seqs[:-1]]
     row = cells(market_data, symbol, "orderbook")[0]
-    assert first["part"].to_pylist() == list(range(11))
+    assert first["part"].to_pylist() == list(range(1, 12))
     assert first["action"].to_pylist() == ["clear"] + ["set"] * 10
     assert first["price"].to_pylist() == [None, *(int(px) / 10000.0 for px in row[::2])]
     assert first["qty"].to_pylist() == [None, *(float(qty) for qty in row[1::2])]
     assert first["side"].to_pylist() == [0, *[-1, 1] * 5]
     assert set(times(first)) == {utc(messages[0][0])}
-    assert set(rows(first, "seq", "row")) == {(1, 1)}
+    assert set(rows(first, "seq", "prev_seq", "row")) == {(seqs[0], None, 1)}
 
 
 @pytest.mark.parametrize(("symbol", "n"), [("AMZN", 375), ("GOOG", 190)])
@@ -95,14 +102,16 @@ def test_deltas_rebuild_the_best_levels_of_the_first_rows(market_data, symbol, n
     """Until an order leaves from beyond the fifth level, the best levels are those of the deltas alone."""
     book: dict[int, Counter[float]] = {1: Counter(), -1: Counter()}
     best = []
-    columns = ("seq", "action", "side", "price", "qty")
-    table = read(market_data, "deltas", path=f"lobster/{symbol}*").select(columns).slice(0, n + 10)
+    columns = ("row", "action", "side", "price", "qty")
+    table = read(market_data, "deltas", path=f"lobster/{symbol}*").select(columns).slice(0, n + 11)
     for d in table.to_pylist():
+        if d["action"] == "clear":
+            book = {1: Counter(), -1: Counter()}
         sign = {"set": 1, "add": 1, "cancel": -1, "execute": -1}.get(d["action"], 0)
         if sign:
             book[d["side"]][d["price"]] += sign * d["qty"]
             book[d["side"]] = +book[d["side"]]  # drops what has nothing left
-        del best[d["seq"] - 1 :]
+        del best[d["row"] - 1 :]
         if book[-1] and book[1]:
             ask, bid = min(book[-1]), max(book[1])
             best.append((round(ask * 10000), book[-1][ask], round(bid * 10000), book[1][bid]))
@@ -135,10 +144,10 @@ def test_ticks_show_the_quote_before_the_trade_and_who_initiated_it(market_data,
     assert table.num_rows == TYPES[symbol][4] + TYPES[symbol][5]
     before = dict(enumerate(rows(books, "bid_px_1", "ask_px_1", "bid_qty_1", "ask_qty_1"), 2))
     quotes = rows(table, "bid", "ask", "bid_qty", "ask_qty")
-    assert quotes == [before.get(seq, (None,) * 4) for seq in table["seq"].to_pylist()]
+    assert quotes == [before.get(row, (None,) * 4) for row in table["row"].to_pylist()]
     types = [int(m[1]) for m in cells(market_data, symbol, "message")]
     for t in table.to_pylist()[1:]:
-        if types[t["seq"] - 1] == 4:  # a visible order is met at the best price of its side
+        if types[t["row"] - 1] == 4:  # a visible order is met at the best price of its side
             assert t["price"] == (t["ask"] if t["side"] == 1 else t["bid"])
         else:
             assert t["bid"] <= t["price"] <= t["ask"]
@@ -151,7 +160,7 @@ def test_a_row_by_hand(market_data):
     message, before = cells(market_data, "AMZN", "message")[29], cells(market_data, "AMZN", "orderbook")[28]
     assert (message[0], message[1], message[4]) == ("34200.190226476", "4", "2237500")
     assert before[:4] == ["2239500", "100", "2237500", "100"]
-    (tick,) = [t for t in read(market_data, "ticks", path="lobster/AMZN*").slice(0, 9).to_pylist() if t["seq"] == 30]
+    (tick,) = [t for t in read(market_data, "ticks", path="lobster/AMZN*").slice(0, 9).to_pylist() if t["row"] == 30]
     assert tick["ts_event"].value == 1_340_285_400_190_226_476  # 2012-06-21 13:30:00.190226476 UTC
     assert (tick["price"], tick["volume"], tick["bid"], tick["ask"], tick["side"]) == (223.75, 26.0, 223.75, 223.95, -1)
 
@@ -195,7 +204,7 @@ def column(table: pa.Table, of: str) -> list[Any]:
 
 def test_what_each_type_becomes(tmp_path):
     write(tmp_path)
-    table = read(tmp_path, "deltas", path=".").slice(3)
+    table = read(tmp_path, "deltas", path=".").slice(4)
     assert rows(table, "action", "side", "price", "qty", "order_id") == [
         ("execute", -1, 100.02, 30.0, 12),
         ("hidden", 1, 100.01, 7.0, None),
@@ -212,12 +221,13 @@ def test_what_each_type_becomes(tmp_path):
 def test_ticks_of_executions_and_crosses(tmp_path):
     write(tmp_path)
     table = read(tmp_path, "ticks", path=".")
-    assert column(table, "seq") == [2, 3, 7, 10]
+    assert column(table, "row") == [2, 3, 7, 10]
     assert column(table, "side") == [1, -1, 0, 1]
     assert column(table, "bid") == [100.0, 100.0, 100.0, None]
     assert column(table, "bid_qty") == [100.0, 100.0, 100.0, 0.0]
-    assert column(read(tmp_path, "ticks", path=".", hidden=False), "seq") == [2, 7, 10]
-    assert LOBSTER.named(LobsterOptions(path=".")) != LOBSTER.named(LobsterOptions(path=".", hidden=False))
+    assert column(read(tmp_path, "ticks", path=".", hidden=False), "row") == [2, 7, 10]
+    given = ({}, {"hidden": False}, {"levels": 5}, {"levels": 10}, {"levels": 5, "hidden": False})
+    assert len({LOBSTER.named(LobsterOptions(path=".", **g)) for g in given}) == 5
 
 
 def test_a_level_that_is_not_there_is_known_to_be_empty(tmp_path):
@@ -228,16 +238,16 @@ def test_a_level_that_is_not_there_is_known_to_be_empty(tmp_path):
     assert column(table, "bid_qty_2") == [None] * 10
     empty = "9999999999,0,1000000,100\n" + BOOKS.partition("\n")[2]
     write(tmp_path, books=empty)
-    first = read(tmp_path, "deltas", path=".").slice(0, 3)
-    assert column(first, "action") == ["clear", "set", "execute"]
-    assert column(first, "side") == [0, 1, -1]
+    first = read(tmp_path, "deltas", path=".").slice(0, 4)
+    assert column(first, "action") == ["add", "clear", "set", "execute"]
+    assert column(first, "side") == [1, 0, 1, -1]
 
 
 def test_more_than_ten_levels_are_all_set_and_ten_are_kept(tmp_path):
-    row = ",".join(f"{1000000 + 100 * n},{n},{999900 - 100 * n},{n + 50}" for n in range(12))
+    row = ",".join(f"{1000000 + 100 * n},{n + 1},{999900 - 100 * n},{n + 50}" for n in range(12))
     (tmp_path / name("AAA", "message", 12)).write_text("34200,1,1,5,1000000,1\n")
     (tmp_path / name("AAA", "orderbook", 12)).write_text(row + "\n")
-    assert read(tmp_path, "deltas", path=".").num_rows == 25
+    assert read(tmp_path, "deltas", path=".").num_rows == 26
     (book,) = read(tmp_path, "books", path=".").to_pylist()
     assert [book[f"bid_qty_{n}"] for n in range(1, 11)] == [n + 50 for n in range(10)]
 
@@ -245,8 +255,8 @@ def test_more_than_ten_levels_are_all_set_and_ten_are_kept(tmp_path):
 def test_messages_alone(tmp_path):
     write(tmp_path, books=None)
     table = read(tmp_path, "deltas", path=".")
-    assert column(table, "seq") == list(range(1, 11))
-    assert column(table, "action")[0] == "add"
+    assert column(table, "row") == [1, *range(1, 11)]
+    assert column(table, "action")[:3] == ["add", "clear", "execute"]
     ticks = read(tmp_path, "ticks", path=".")
     assert (ticks.num_rows, ticks["bid"].null_count) == (4, 4)
     with pytest.raises(DataError, match=f"add {name('AAA', 'orderbook', 1)} beside it"):
@@ -322,13 +332,20 @@ def test_a_bad_cell_costs_its_row_what_it_cannot_do_without(tmp_path, row, cell,
         assert lacking == ([row] if record in records else [])
 
 
+@pytest.mark.parametrize(("day", "side"), [("2014-07-13", -1), ("2014-07-14", 0), ("2019-06-03", 0)])
+def test_since_2014_07_14_nobody_knows_who_initiated_a_hidden_execution(tmp_path, day, side):
+    write(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.replace("2012-06-21", day))
+    assert column(read(tmp_path, "ticks", path="."), "side") == [1, side, 0, 1]
+    assert column(read(tmp_path, "books", path="."), "trade_side")[:3] == [0, 1, side]
+    assert [t["side"] for t in read(tmp_path, "deltas", path=".").to_pylist() if t["action"] == "hidden"] == [-side]
+
+
 def test_a_bad_cell_of_the_book_costs_its_row_the_trade_side(tmp_path):
     write(tmp_path, books=BOOKS.replace("1000200,50,1000000,60", "1000200,x,1000000,60"))
     table = read(tmp_path, "books", path=".")
     assert [t["row"] for t in table.to_pylist() if t["trade_side"] is None] == [8]
-    write(tmp_path, books=BOOKS.replace("1000200,80,1000000,100", "x,80,1000000,100", 1))
-    first = read(tmp_path, "deltas", path=".").slice(0, 3)
-    assert column(first, "action") == ["clear", None, "set"]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,8 @@ def test_what_is_said_to_be_known_of_a_part_of_a_market_is_true(seed: int, depth
         for side in (1, -1):
             for got, want in zip(levels_of(row, side, depth), truth[side], strict=True):
                 assert got in (UNKNOWN, (want[0], None), want), (row["seq"], side, got, want)
-    assert levels_of(rows.to_pylist()[0], 1, depth) == truths[0][1]
+    shown = any(truths[0][side][0] != EMPTY for side in (1, -1))
+    assert levels_of(rows.to_pylist()[0], 1, depth) == (truths[0][1] if shown else [UNKNOWN] * depth)
     assert set(tallied(replay.book)) <= {"beyond"}
 
 
@@ -235,6 +236,12 @@ def test_a_bid_shows_that_nobody_asks_for_less() -> None:
 
 def test_a_side_with_fewer_levels_than_the_feed_shows_has_no_others() -> None:
     assert asks([[CLEAR, ("set", -1, 10.0, 1.0)], [("cancel", -1, 10.0, 1.0)]]) == [[(10.0, 1.0), EMPTY], [EMPTY] * 2]
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_a_clear_without_any_level_says_that_nothing_is_known(depth: int) -> None:
+    assert asks([TWO, [CLEAR], [("add", -1, 12.0, 1.0)]], depth)[1:] == [[UNKNOWN] * 2] * 2
+    assert asks([TWO, [CLEAR], TWO], depth)[2] == asks([TWO], depth)[0]
 
 
 def test_an_event_that_the_feed_cannot_have_told_of_is_counted_and_ignored() -> None:
@@ -304,6 +311,19 @@ def test_a_break_makes_the_book_unknown_until_the_next_snapshot() -> None:
     )
     assert numbered([(None, 10), (11, 12)]) == ([10.0, None], {"gap": 1, "adrift": 1})
     assert numbered([(None, 10), (10, 12), (10, 12)])[1] == {"gap": 1, "adrift": 1}
+
+
+def test_a_message_of_a_numbered_feed_that_names_none_before_it_is_not_applied() -> None:
+    """Its place is not known; if it clears the book, what follows the clear is."""
+    bid: Delta = ("set", 1, 9.0, 1.0)
+    messages = [[CLEAR, bid], [("add", 1, 9.0, 1.0)], [("add", 1, 9.0, 5.0)], [("cancel", 1, 9.0, 9.0), CLEAR, bid]]
+    rows, replay = replayed(table(messages, [None, 1, None, None]), new_book(whole=True))
+    assert rows["bid_qty_1"].to_pylist() == [1.0, 2.0, 2.0, 1.0]
+    assert tallied(replay.book) == {}
+    last = table([*messages[:3], [("add", 1, 9.0, 1.0)]], [None, 1, None, 3])
+    rows, replay = replayed(last, new_book(whole=True))
+    assert rows["bid_qty_1"].to_pylist() == [1.0, 2.0, 2.0, None]
+    assert tallied(replay.book) == {"gap": 1, "adrift": 1}
 
 
 # Rows

@@ -59,6 +59,7 @@ BROKEN = [
     ("missing_value", {"symbol": None}),
     ("missing_value", {"symbol": ""}),
     ("missing_value", {"ts_event": None}),
+    ("unusable_symbol", {"symbol": "long " * 60}),
     ("missing_value", {"close": None}),
     ("missing_value", {"volume": None}),
     ("not_finite", {"open": NAN}),

@@ -11,7 +11,7 @@ import pytest
 from bellwether.config.recipe import Session
 from data.intake.screen import reasons, screen
 from data.records import RECORDS, RecordKind, record_kind
-from data.records.base import RuleContext
+from data.records.base import NO_NUMBER, RuleContext
 from data.records.books import LEVELS
 
 NAN, INF = math.nan, math.inf
@@ -61,6 +61,7 @@ BROKEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("negative_quantity", {"ask_qty": -1.0}),
         ("bad_side", {"side": 2}),
         ("not_yet", {"ts_event": NOW + 1}),
+        ("missing_value", {"seq": NO_NUMBER}),
     ],
     "books": [
         *(("missing_value", {name: None}) for name in ("symbol", "ts_event", "trade_side")),
@@ -137,6 +138,10 @@ UNUSUAL: dict[str, list[dict[str, Any]]] = {
     ],
     "factors": [{"value": -3.0}],
 }
+
+
+for cases in BROKEN.values():
+    cases.append(("unusable_symbol", {"symbol": "X/part=3"}))
 
 
 def raw(kind: RecordKind, *rows: dict[str, Any]) -> pa.Table:

@@ -32,8 +32,9 @@ def make(parts: Iterator[pa.Table], options: BarOptions, context: DeriveContext)
     """Yield a bar of each interval in which there were trades, stamped with its end.
 
     Intervals are those of `interval_ends`: from the session's opening, the last of a session ending with it. Trades
-    outside of the market's hours are in no bar, and an interval without a trade has none. The bar after which no trade
-    comes is given too, with the trades there are; while the clock has not reached its end, the lake refuses it.
+    outside of the market's hours are in no bar and in no report, and an interval without a trade has none. The bar
+    after which no trade comes is given too, with the trades there are; while the clock has not reached its end, the
+    lake refuses it.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +48,8 @@ class Derivation:
         order of time; it yields tables of the schema of ``gives``. A record it makes is stamped no earlier than the
         last record it is made of, and depends on no later one. Records are made again when its source changes, or that
         of functions and constants it uses (`data.features.compiled.source_of`).
-    uses : tuple of callable
-        What it uses besides, which that does not find: methods of classes.
+    uses : tuple of type
+        Classes it uses: they have methods, whose source counts too.
     """
 
     kind: str
@@ -56,4 +57,12 @@ class Derivation:
     gives: str
     options: type[Frozen]
     make: Callable[[Iterator[pa.Table], Any, DeriveContext], Iterator[pa.Table]]
-    uses: tuple[Callable[..., Any], ...] = ()
+    uses: tuple[type, ...] = ()
+
+    @property
+    def definition(self) -> str:
+        """Source text of everything its records are computed by."""
+        from data.features.compiled import source_of
+
+        methods: list[Any] = [m for used in self.uses for _, m in inspect.getmembers(used, inspect.isfunction)]
+        return "\n".join(source_of(function) for function in (self.make, *methods))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError
 from data.derive.base import DeriveContext
-from data.features.calendar import session_pieces
+from data.records.sessions import session_hours
 
 Ints = NDArray[np.int64]
 
@@ -52,7 +51,7 @@ def interval_ends(ts: Ints, session: Session, step: int) -> tuple[Ints, Ints]:
     """
     if not len(ts):
         return ts, ts
-    hours = _hours(session, _year(int(ts[0])), _year(int(ts[-1])))
+    hours = session_hours(session, _year(int(ts[0])), _year(int(ts[-1])))
     which = np.searchsorted(hours[:, 0], ts, side="left") - 1  # the last that opened before
     within = (which >= 0) & (ts <= hours[which, 1])
     which += ~within
@@ -61,14 +60,6 @@ def interval_ends(ts: Ints, session: Session, step: int) -> tuple[Ints, Ints]:
     steps = np.maximum(-((opens - ts) // step), 1)
     ends = np.minimum(opens + steps * step, closes)
     return np.where(within, opens, OUTSIDE), np.where(within, ends, OUTSIDE)
-
-
-@lru_cache(maxsize=64)
-def _hours(session: Session, first: int, last: int) -> Ints:
-    """Openings and closes of the sessions of some UTC years and the days around them, (S, 2), rising."""
-    pieces = session_pieces(session, first, last)
-    both = np.unique(np.column_stack([pieces["opens"], pieces["closes"]]), axis=0)
-    return both[both[:, 1] > both[:, 0]]
 
 
 def _year(ts: int) -> int:

@@ -18,7 +18,6 @@ from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
 from data.derive import derivation
 from data.derive.base import Derivation, DeriveContext
-from data.features.compiled import source_of
 from data.intake.batch import SOURCE, Batch, Progress, listed
 from data.intake.report import DeriveReport
 from data.intake.spool import Spool
@@ -114,8 +113,9 @@ def derive(recipe: Recipe, source: str, lake: Lake, tell: Progress, now: int) ->
     """Bring what a recipe derives of its source's records up to date in the lake, symbol by symbol.
 
     A symbol's records are made again, all of them, when any it is made of, the derivation (its code too), its options,
-    the session or the interval has changed, or when some were not to be seen yet; else they are left alone. Memory holds a partition of a symbol at a time. Each kind is
-    committed at once, when all of its symbols are made; what breaks a rule of the kind goes to quarantine.
+    the session or the interval has changed, or when some were not to be seen yet; else they are left alone. Memory
+    holds a partition of a symbol at a time. Each kind is committed at once, when all of its symbols are made; what
+    breaks a rule of the kind goes to quarantine, in the place of what of the symbol was there.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def _run(
     before = lake.parts(step.gives)
     there = slices(entry for entries in before.values() for entry in entries)
     _refuse_others(step, {symbol: there[symbol] for symbol in inputs if symbol in there}, series)
-    made_by = f"{source_of(step.found.make)}{[source_of(function) for function in step.found.uses]}"
-    digests = {symbol: _digest(parts, identity, made_by, recipe.session) for symbol, parts in inputs.items()}
+    made_by = f"{identity} {_hash(step.found.definition)}"
+    digests = {symbol: _digest(parts, made_by, recipe.session) for symbol, parts in inputs.items()}
     todo = [symbol for symbol in inputs if not _up_to_date(there.get(symbol, ()), digests[symbol])]
     with TemporaryDirectory(prefix="bellwether-derive-") as folder:
         batch = Batch(
@@ -200,8 +200,8 @@ def _refuse_others(step: Step, there: Slices, series: str) -> None:
         )
 
 
-def _digest(parts: Sequence[Slice], identity: str, made_by: str, session: Session) -> str:
-    return _hash(json.dumps([identity, made_by, session.model_dump_json(), *(part.digest for part in parts)]))
+def _digest(parts: Sequence[Slice], made_by: str, session: Session) -> str:
+    return _hash(json.dumps([made_by, session.model_dump_json(), *(part.digest for part in parts)]))
 
 
 def _up_to_date(parts: Sequence[Slice], digest: str) -> bool:

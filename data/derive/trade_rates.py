@@ -71,7 +71,7 @@ def make(parts: Iterator[pa.Table], options: TradeRateOptions, context: DeriveCo
 
     A trade has the side its record has or, where that is 0, the one Lee and Ready's rule tells, whose tick test starts
     anew with each session. One that neither tells counts in the volume and for nobody. Trades outside of the market's
-    hours take no part at all.
+    hours take no part at all, and no report counts them.
 
     What is large is settled before an interval begins: by ``large_size``, or by the sizes of the last trades before
     it, of which ``large_quantile`` are no larger than one that is. As many sizes tie, mostly fewer trades are large

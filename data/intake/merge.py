@@ -83,9 +83,10 @@ def _completed(kind: RecordKind, rows: pa.Table, new: Ints, old: Ints) -> pa.Tab
         if silent.any():
             source = np.arange(rows.num_rows)
             source[new[silent]] = old[silent]
+            filled = rows.take(source)
             for name in group:
                 at = rows.schema.get_field_index(name)
-                rows = rows.set_column(at, rows.schema.field(at), rows[name].take(pa.array(source)))
+                rows = rows.set_column(at, rows.schema.field(at), filled[name])
     return rows
 
 

@@ -85,15 +85,24 @@ def refuse_wrong_zone(outside: int, rows: int) -> None:
 
 
 def stamps(raw: pa.Table, session: Session) -> Stamps:
-    """Return where rows are stamped, good or bad; those without a time count nowhere."""
-    wall = wall_times(raw["ts_event"].drop_null().cast(pa.int64()).to_numpy(), session.timezone)
-    day, clock = np.divmod(wall, DAY)
-    opens, closes = of_day(session.opens), of_day(session.closes)
+    """Return where rows are stamped, good or bad; those without a time count nowhere.
+
+    Where the session has a calendar, its sessions open and close, and no row in one of them is early.
+    """
+    ts = raw["ts_event"].drop_null().cast(pa.int64()).to_numpy()
+    day, clock = np.divmod(wall_times(ts, session.timezone), DAY)
+    early = clock < of_day(session.opens)
+    opening, closing = clock == of_day(session.opens), clock == of_day(session.closes)
+    if session.calendar:
+        from data.records.sessions import last_opened
+
+        opened, closes = last_opened(ts, session, at=True)
+        opening, closing, early = ts == opened, ts == last_opened(ts, session, at=False)[1], early & (ts > closes)
     return Stamps(
         days=frozenset(np.unique(day).tolist()),
-        opening=frozenset(np.unique(day[clock == opens]).tolist()),
-        closing=frozenset(np.unique(day[clock == closes]).tolist()),
-        early=int((clock < opens).sum()),
+        opening=frozenset(np.unique(day[opening]).tolist()),
+        closing=frozenset(np.unique(day[closing]).tolist()),
+        early=int(early.sum()),
     )
 
 

@@ -56,7 +56,8 @@ def put_aside(
         partition = partition_name(*home)
         touched.add(partition)
         old = [] if partition in gone else [lake.read_entry(entry) for entry in before.get(partition, ())]
-        if (rows := united(old, [rejected.read(place) for place in places])).num_rows:
+        new = [rejected.read(place) for place in places]
+        if (old or new) and (rows := united(old, new)).num_rows:
             staged.append(lake.stage(quarantine, home.symbol, rows, _noted(counted(rows)), date=home.date))
 
     def change(parts: Parts) -> None:
@@ -81,7 +82,7 @@ def united(old: Iterable[pa.Table], new: Iterable[pa.Table]) -> pa.Table:
     """
     there = [table.filter(pc.invert(pc.is_in(table["reason"], value_set=pa.array(EARLY)))) for table in old]
     came = [*new]
-    rows = pa.concat_tables([*came, *there]).combine_chunks()
+    rows = pa.concat_tables([*came, *there], promote_options="default").combine_chunks()
     said = [codes(rows[name]) for name in rows.column_names if name not in ("row", "reason")]
     content, n = row_hashes(said, rows.num_rows), sum(table.num_rows for table in came)
     times = np.concatenate([_times_said(content[:n]), _times_said(content[n:])])

@@ -56,6 +56,10 @@ def _outside_range(columns: Columns, context: RuleContext) -> Flags:
 
 
 def _outside_session(columns: Columns, context: RuleContext) -> Flags:
+    if context.session.calendar:
+        from data.records.sessions import is_close
+
+        return ~is_close(columns["ts_event"], context.session)
     clock = wall_times(columns["ts_event"], context.session.timezone) % DAY
     flags: Flags = (clock <= of_day(context.session.opens)) | (clock > of_day(context.session.closes))
     return flags
@@ -71,6 +75,6 @@ RULES = (
     after_now("not_closed"),
 )
 """``high_below_low`` and ``outside_range`` (open or close outside low..high) allow for `NOISE`; ``outside_session`` is
-not opens < ts_event <= closes on its day in the session's zone."""
+not opens < ts_event <= closes on its day in the session's zone, or of any session of its calendar, where it has one."""
 
 KIND = RecordKind(name="bars", schema=BARS, rules=RULES)

@@ -103,9 +103,9 @@ def read(options: BinanceOptions, context: SourceContext) -> Iterator[pa.Table]:
     recorders receive a message at two times: of captures that overlap, take in one for ``books``, or their rows are
     there twice. ``ticks`` and ``deltas`` have the exchange's numbers, and are there once.
 
-    A line that is no JSON, or is none of Binance's messages, is yielded without values, for quarantine to show, and so
-    is the end of a gzip that is cut off, after its complete lines;
-    messages of other kinds (mark prices, candles, the top of the book sent whole, answers) are passed over.
+    A line that is no JSON, or is none of Binance's messages, is yielded without values, for quarantine to show. So is
+    the end of a gzip that is cut off, as a recorder that is killed leaves it, after its complete lines. Messages of
+    other kinds (mark prices, candles, the top of the book sent whole, answers) are passed over.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def _books(feed: Iterable[Event], file: str, options: BinanceOptions) -> Iterato
         if rows.full:
             yield rows.taken()
     for symbol, left in waiting.items():
-        _settle(trades, quotes[symbol], None, rows)
+        _settle(left, quotes[symbol], None, rows)
     yield rows.taken()
 
 

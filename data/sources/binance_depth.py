@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -24,7 +25,8 @@ def deltas(feed: Iterable[Event], file: str, symbol: str) -> Iterator[pa.Table]:
     A ``depthUpdate`` is a ``set`` a level, bids first: ``seq`` its last update (u), ``prev_seq`` the one before its
     first (pu; spot has U - 1). A snapshot is ``clear`` and a ``set`` a level, ``seq`` its lastUpdateId. Nothing is
     left out: of updates that overlap a snapshot, whoever rebuilds the book applies those Binance says to apply
-    (the first is the one whose updates contain lastUpdateId; spot: lastUpdateId + 1).
+    (the first is the one whose updates contain lastUpdateId; spot: lastUpdateId + 1). A message of which one level
+    cannot be is yielded without values: the gap it leaves shows in the numbers.
 
     A snapshot arrives after updates later than itself. Sorted by ``ts_event``, ``seq`` and ``part`` it stands where
     it belongs, after the last update it contains. One without a time (spot) takes that update's.
@@ -121,9 +123,11 @@ def _update(event: Event) -> list[Delta]:
 
 
 def _levels(bids: list[list[str]], asks: list[list[str]]) -> list[Level]:
-    return [(1, float(price), float(qty)) for price, qty in bids] + [
-        (-1, float(price), float(qty)) for price, qty in asks
-    ]
+    """Return all levels of a message; without one of them it would say something else."""
+    levels = [(side, float(price), float(qty)) for side, of in ((1, bids), (-1, asks)) for price, qty in of]
+    if not all(0.0 < price < math.inf and 0.0 <= qty < math.inf for _, price, qty in levels):
+        raise ValueError("a level that can be none")
+    return levels
 
 
 def _sets(head: Delta, before: int | None, part: int, levels: list[Level], row: int) -> list[Delta]:

@@ -14,7 +14,7 @@ from data.records import BOOKS
 from data.records.books import LEVELS
 from data.sources.base import Source, SourceContext
 from data.sources.columns import Tables, called, listed, matched, of_event, sides
-from data.sources.files import batches, find, numbers
+from data.sources.files import batches, each, numbers
 from data.sources.rows import raw_table
 
 ALIASES = {
@@ -45,7 +45,8 @@ class BookOptions(Tables):
         level must be there, and what is named here; every level that a side has has its price and its quantity.
         Levels without columns are unknown. A cell with no price and a quantity of 0 says that the level is empty.
         A file without a symbol column holds one symbol and is named after it. Books without ``seq`` are numbered in
-        the order they come.
+        the order they come, and as many as say the same are one; where the column is there, every book needs its
+        number. Snapshots once an interval are one a time, whatever their number.
     timezone : str, optional
         IANA zone of times that name none; then it must be said. Times that name one need none.
     ignore : tuple of str
@@ -72,15 +73,18 @@ def read(options: BookOptions, context: SourceContext) -> Iterator[pa.Table]:
     DataError
         No file matches, one cannot be read, has other columns than expected, or a price without its quantity.
     EmptySource
-        A file has no records.
+        No file has records.
     """
-    for path in find(context.root, options.patterns):
-        columns = _columns(options, path)
-        row = 1
-        for batch in batches(path, list(dict.fromkeys(columns.values()))):
-            raw = of_event(batch, columns, path, row, options.timezone) | _book(batch, columns)
-            yield raw_table("books", raw)
-            row += batch.num_rows
+    return each(context.root, options.patterns, lambda path: _read(path, options, context))
+
+
+def _read(path: Path, options: BookOptions, context: SourceContext) -> Iterator[pa.Table]:
+    columns = _columns(options, path)
+    row = 1
+    for batch in batches(path, list(dict.fromkeys(columns.values()))):
+        raw = of_event(batch, columns, path, row, options.timezone, context.root) | _book(batch, columns)
+        yield raw_table("books", raw)
+        row += batch.num_rows
 
 
 def _columns(options: BookOptions, path: Path) -> dict[str, str]:

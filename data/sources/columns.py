@@ -13,13 +13,16 @@ from bellwether.config.recipe import Session
 from bellwether.errors import DataError
 from data.arrow import Column, pc
 from data.records import TIME
-from data.sources.files import NO_VALUE, Files, names_of, stem, text
+from data.records.base import NO_NUMBER
+from data.sources.files import NO_VALUE, Files, names_of, origin, stem, text
 from data.sources.times import bar_closes, to_utc
 
 Known = Mapping[str, Sequence[str]]
 """For each name of ours, what files call it; the first that a file has is read."""
 
-INTEGER = r"^[+-]?\d{1,18}(\.0+)?$"
+INTEGER = r"^(?:\+|(-))?0*(\d{1,19})(?:\.0+)?$"
+EXACT = 2.0**53
+"""Up to here floats hold every whole number; beyond it they stand for several."""
 SIDES = {"1": 1, "+1": 1, "1.0": 1, "buy": 1, "b": 1, "-1": -1, "-1.0": -1, "sell": -1, "s": -1, "0": 0, "0.0": 0}
 
 
@@ -78,9 +81,11 @@ def matched(path: Path, known: Known, may_lack: Collection[str], ignore: Collect
 
 
 def of_event(
-    batch: pa.RecordBatch, columns: Mapping[str, str], path: Path, row: int, zone: str | None
+    batch: pa.RecordBatch, columns: Mapping[str, str], path: Path, row: int, zone: str | None, root: Path
 ) -> dict[str, Column]:
     """Return what every event has: ``symbol``, ``ts_event``, ``ts_recv``, ``seq`` if any, ``file`` and ``row``.
+
+    Of a file with a column of ``seq``, a cell without a number has `NO_NUMBER`: the row is not to get one here.
 
     Parameters
     ----------
@@ -88,6 +93,8 @@ def of_event(
         As `matched` returns it.
     row : int
         Number of the batch's first record in the file.
+    root : Path
+        What the file is named from, see `data.sources.files.origin`.
     """
     n = batch.num_rows
     found = {name: batch.column(column) for name, column in columns.items()}
@@ -97,21 +104,38 @@ def of_event(
             where = f"column {columns[name]!r} of {path.name}"
             events[name] = to_utc(found[name], zone, where, strict=row == 1)
     if "seq" in found:
-        events["seq"] = integers(found["seq"])
-    return events | {"file": pa.repeat(path.name, n), "row": pa.array(np.arange(row, row + n))}
+        events["seq"] = pc.fill_null(integers(found["seq"]), NO_NUMBER)
+    return events | {"file": pa.repeat(origin(path, root), n), "row": pa.array(np.arange(row, row + n))}
 
 
 def integers(column: Column) -> Column:
-    """Return whole numbers, null for anything else.
+    """Return whole numbers of 64 bits, null for anything else: floats from 2⁵³ on too, which stand for several.
 
-    >>> integers(pa.array(["7", " 8.0", "9.5", "x", None])).to_pylist()
-    [7, 8, None, None, None]
+    >>> integers(pa.array(["+7", " 8.0", "1723161256298000001", "9.5", "x", None])).to_pylist()
+    [7, 8, 1723161256298000001, None, None, None]
     """
-    if pa.types.is_signed_integer(column.type):
+    if pa.types.is_null(column.type):
         return column.cast(pa.int64())
+    if pa.types.is_integer(column.type):
+        return _in_range(column)
+    if pa.types.is_floating(column.type):
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), EXACT))
+        return pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.int64())
     words = text(column)
-    whole = pc.if_else(pc.match_substring_regex(words, INTEGER), words, pa.scalar(None, pa.string()))
-    return pc.replace_substring_regex(whole, r"\.0+$", "").cast(pa.int64())
+    written = pc.if_else(pc.match_substring_regex(words, INTEGER), words, pa.scalar(None, pa.string()))
+    plain = pc.replace_substring_regex(written, INTEGER, r"\1\2")
+    try:
+        return plain.cast(pa.int64())
+    except pa.ArrowInvalid:  # some number is too large
+        return _in_range(plain.cast(pa.decimal128(19, 0)))
+
+
+def _in_range(found: Column) -> Column:
+    """Return integers or decimals as numbers of 64 bits, null where they are too large."""
+    if pa.types.is_integer(found.type) and not pa.types.is_uint64(found.type):
+        return found.cast(pa.int64())
+    fits = pc.less_equal(pc.abs(found), pa.scalar(2**63 - 1).cast(found.type))
+    return pc.if_else(fits, found, pa.scalar(None, found.type)).cast(pa.int64())
 
 
 def sides(column: Column) -> Column:
@@ -128,9 +152,18 @@ def sides(column: Column) -> Column:
 
 
 def closes(starts: Column, session: Session, interval_ns: int) -> Column:
-    """Return when intervals close that start at some times (`data.sources.times.bar_closes`), null for null."""
+    """Return when intervals close that start at some times (`data.sources.times.bar_closes`), null for null.
+
+    One that starts in a session of the calendar, where there is one, closes with that session at the latest.
+    """
     known = starts.is_valid().to_numpy(zero_copy_only=False)
-    ends = bar_closes(starts.cast(pa.int64()).fill_null(0).to_numpy(), session, interval_ns)
+    began = starts.cast(pa.int64()).fill_null(0).to_numpy()
+    ends = bar_closes(began, session, interval_ns)
+    if session.calendar:
+        from data.records.sessions import last_opened
+
+        _, closing = last_opened(began, session, at=True)
+        ends = np.where(began < closing, np.minimum(began + interval_ns, closing), ends)
     return pa.array(ends, pa.int64(), mask=~known).cast(TIME)
 
 

@@ -21,7 +21,7 @@ from data.arrow import Column, pc
 from data.records import TIME
 from data.sources.base import Source, SourceContext
 from data.sources.columns import Tables, closes, listed
-from data.sources.files import batches, find, names_of, numbers, stem, text
+from data.sources.files import batches, each, names_of, numbers, origin, stem, text
 from data.sources.rows import raw_table
 from data.sources.times import to_utc
 from data.wall import DAY, of_day
@@ -97,10 +97,10 @@ def read(options: FactorOptions, context: SourceContext) -> Iterator[pa.Table]:
     DataError
         No file matches, one cannot be read, or has not the columns of its form.
     EmptySource
-        A file has no records.
+        No file has records.
     """
-    for path in find(context.root, options.patterns):
-        yield from (_wide if options.form == "wide" else _long)(path, options, context)
+    form = _wide if options.form == "wide" else _long
+    return each(context.root, options.patterns, lambda path: form(path, options, context))
 
 
 def session_closes(days: Column, session: Session) -> Column:
@@ -170,7 +170,7 @@ def _wide(path: Path, options: FactorOptions, context: SourceContext) -> Iterato
         times = session_closes(days, context.session)
         cells = _Cells(batch.columns[1:], options.scale, line)
         factor = pa.repeat(name, len(cells.value))
-        yield cells.table(path, symbols.take(cells.across), times.take(cells.down), factor)
+        yield cells.table(origin(path, context.root), symbols.take(cells.across), times.take(cells.down), factor)
         line += batch.num_rows
 
 
@@ -185,7 +185,7 @@ def _long(path: Path, options: FactorOptions, context: SourceContext) -> Iterato
         factor = names.take(cells.across)
         if "factor" in keys:
             factor = _renamed(text(batch.column(keys["factor"])), options).take(cells.down)
-        yield cells.table(path, symbol, times.take(cells.down), factor)
+        yield cells.table(origin(path, context.root), symbol, times.take(cells.down), factor)
         line += batch.num_rows
 
 
@@ -202,11 +202,10 @@ class _Cells:
         self.across, self.down = pa.array(across), pa.array(down)
         self.row: NDArray[np.int64] = (line - 1 + down) * len(columns) + across + 1
 
-    def table(self, path: Path, symbol: Column, times: Column, factor: Column) -> pa.Table:
+    def table(self, file: str, symbol: Column, times: Column, factor: Column) -> pa.Table:
         """Return them as raw rows."""
         rows: dict[str, Column] = {"symbol": symbol, "ts_event": times, "factor": factor, "value": self.value}
-        origin = {"file": pa.repeat(path.name, len(self.row)), "row": pa.array(self.row)}
-        return raw_table("factors", rows | origin)
+        return raw_table("factors", rows | {"file": pa.repeat(file, len(self.row)), "row": pa.array(self.row)})
 
 
 def _values(cells: Column) -> Column:
@@ -250,7 +249,9 @@ def _times(
         return session_closes(found, context.session)
     if options.stamped is None:
         raise ConfigError(f"{path.name} has times: say `stamped`, start or close, in the source's options")
-    times = to_utc(batch.column(keys["time"]), options.timezone, f"column {keys['time']!r} of {path.name}")
+    times = to_utc(
+        batch.column(keys["time"]), options.timezone, f"column {keys['time']!r} of {path.name}", strict=strict
+    )
     return times if options.stamped == "close" else closes(times, context.session, context.interval_ns)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,8 @@ from pydantic import model_validator
 from bellwether.config.recipe import Frozen
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.arrow import Column, pc
+
+logger = logging.getLogger(__name__)
 
 BATCH = 65_536
 CELLS = 1 << 20
@@ -81,6 +84,40 @@ def find(root: Path, patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
+def each(root: Path, patterns: Sequence[str], read: Callable[[Path], Iterator[pa.Table]]) -> Iterator[pa.Table]:
+    """Yield what ``read`` yields of every file; one without records is passed over, and told in the log.
+
+    Raises
+    ------
+    DataError
+        A pattern names no file.
+    EmptySource
+        No file has records.
+    """
+    empty: dict[Path, EmptySource] = {}
+    some = False
+    for path in find(root, patterns):
+        try:
+            for table in read(path):
+                some = True
+                yield table
+        except EmptySource as error:
+            empty[path] = error
+    if empty and not some:
+        raise next(iter(empty.values()))
+    for path in empty:
+        logger.warning("%s has no records; the other files were read", path)
+
+
+def origin(path: Path, root: Path) -> str:
+    """Return what rows call the file they are from: its path below ``root``, or its name where it is elsewhere.
+
+    >>> origin(Path("/data/a/x.csv"), Path("/data")), origin(Path("/data/x.csv"), Path("/home"))
+    ('a/x.csv', 'x.csv')
+    """
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
 def stem(path: Path) -> str:
     """Return a file's name without its ending, unquoted.
 
@@ -128,7 +165,7 @@ def batches(path: Path, columns: Sequence[str], *, block: int = BLOCK) -> Iterat
     EmptySource
         The file has no records.
     DataError
-        It cannot be read, for example because a record has too few cells.
+        It cannot be read, for example because a record has too few cells, or its end is missing.
     """
     rows = 0
     with _named(path):
@@ -206,7 +243,9 @@ def _named(path: Path) -> Iterator[None]:
     """Say which file it is that Arrow cannot read."""
     try:
         yield
-    except pa.ArrowInvalid as error:
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:  # damage shows as either
         if "Empty CSV file" in str(error):
             raise EmptySource(
                 f"{path.name} is empty; put the right file there or leave it out of the recipe"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from pydantic import Field
 from data.arrow import Column
 from data.sources.base import Source, SourceContext
 from data.sources.columns import Tables, called, matched, of_event, sides
-from data.sources.files import batches, find, numbers, text
+from data.sources.files import batches, each, numbers, text
 from data.sources.rows import raw_table
 
 Name = Literal[
@@ -51,7 +52,9 @@ class TickOptions(Tables):
         side, source) where it is not in `KNOWN`. Only ts_event, price and volume must be there, and what is named
         here. A file without a symbol column holds one symbol and is named after it. ``side`` says who started the
         trade: 1, buy or b; -1, sell or s; 0 or blank where it is not known. A feed without ``seq`` has its ticks
-        numbered in the order they come.
+        numbered in the order they come, and as many as say the same in every column are one: trades of one instant,
+        price and size that are different ones need a ``seq`` to be told apart. Where the column is there, every tick
+        needs its number, and one that lacks it is rejected; ``ignore`` a column that is blank.
     timezone : str, optional
         IANA zone of times that name none; then it must be said. Times that name one need none.
     ignore : tuple of str
@@ -71,16 +74,19 @@ def read(options: TickOptions, context: SourceContext) -> Iterator[pa.Table]:
     DataError
         No file matches, one cannot be read, or has other columns than expected.
     EmptySource
-        A file has no records.
+        No file has records.
     """
+    return each(context.root, options.patterns, lambda path: _read(path, options, context))
+
+
+def _read(path: Path, options: TickOptions, context: SourceContext) -> Iterator[pa.Table]:
     named = {str(name): column for name, column in options.columns.items()}
-    for path in find(context.root, options.patterns):
-        columns = matched(path, called(KNOWN, named), KNOWN.keys() - NEEDED - named.keys(), (*UNUSED, *options.ignore))
-        row = 1
-        for batch in batches(path, list(dict.fromkeys(columns.values()))):
-            raw = of_event(batch, columns, path, row, options.timezone) | _trade(batch, columns)
-            yield raw_table("ticks", raw)
-            row += batch.num_rows
+    columns = matched(path, called(KNOWN, named), KNOWN.keys() - NEEDED - named.keys(), (*UNUSED, *options.ignore))
+    row = 1
+    for batch in batches(path, list(dict.fromkeys(columns.values()))):
+        raw = of_event(batch, columns, path, row, options.timezone, context.root) | _trade(batch, columns)
+        yield raw_table("ticks", raw)
+        row += batch.num_rows
 
 
 def _trade(batch: pa.RecordBatch, columns: dict[str, str]) -> dict[str, Column]:
