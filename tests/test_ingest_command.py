@@ -91,6 +91,10 @@ REFUSED = {
     "no value": (("tick-files", "a.csv", "--set", "colour"), "'colour': write name=value"),
     "no YAML": (("tick-files", "a.csv", "--set", "columns={a"), "write name=value, the value in YAML"),
     "an interval of events": (("tick-files", "a.csv", "--interval", "1h"), "ticks are events and have no interval"),
+    "an interval of books after every change": (
+        ("simulator", "--record", "books", "--interval", "5min"),
+        "has the book after every change, not one every 5min.*kind: snapshots",
+    ),
     "no interval": (("ohlcv", "a.csv", "--set", "stamped=start"), "bars have an interval; say it"),
     "not an interval": (("ohlcv", "a.csv", "--interval", "hourly"), "'hourly': write a number and s, min, h or d"),
     "no such zone": (("tick-files", "a.csv", "--timezone", "Mars"), "no time zone 'Mars'"),

@@ -201,6 +201,24 @@ def test_a_rejected_row_is_in_quarantine_once_however_often_it_comes(files):
     assert files.lake.version("quarantine/ticks") == before
 
 
+def test_rows_that_another_ingest_rejected_meanwhile_are_not_lost(files, monkeypatch):
+    files.write("a.csv", tick(0, price=-1.0), tick(1))
+    files.write("b.csv", tick(2, price=-1.0))
+    stage, others = Lake.stage, ["b.csv"]
+
+    def meanwhile(lake: Lake, kind: str, *arguments: Any, **more: Any) -> Any:
+        if others and kind.startswith("quarantine/"):
+            files.take(others.pop())
+        return stage(lake, kind, *arguments, **more)
+
+    monkeypatch.setattr(Lake, "stage", meanwhile)
+    with pytest.raises(DataError, match="quarantine/ticks of 1 partition, such as A/2025-01-02, changed meanwhile"):
+        files.take("a.csv")
+    assert files.lake.partitions("ticks") == ()
+    files.take("a.csv")
+    assert files.rows("quarantine/ticks", "file") == [("a.csv",), ("b.csv",)]
+
+
 def test_files_of_one_name_are_told_apart_below_the_root_only(files, tmp_path):
     names = [files.write(f"{day}/A.csv", tick(0, price=-1.0)) for day in ("mon", "tue")]
     files.take("*/A.csv")
