@@ -24,7 +24,7 @@ from data.features.tables import component_slices, feature_table
 from data.features_job import build_features
 from data.intake.ingest import ingest
 from data.lake import Lake
-from data.slices import read_slice
+from data.lake.slices import read_slice
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # one process on this machine, for a minute
 

@@ -19,7 +19,7 @@ from bellwether.config.recipe import Session
 from bellwether.validation.bootstrap import Interval
 from data.arrow import pc
 from data.lake import Lake
-from data.slices import read_slice, slices
+from data.lake.slices import read_slice, slices
 from data.sources import source
 from data.sources.base import SourceContext
 from data.studies.order_flow import QUOTE, Explained, order_flow_study

@@ -23,10 +23,19 @@ from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError
 from data.features import features_of
 from data.features.market import features_kind
-from data.features.tables import Slices, component_slices, feature_notes, feature_table, given, runs, universe_context
+from data.features.tables import (
+    Slices,
+    component_slices,
+    feature_notes,
+    feature_table,
+    given,
+    runs,
+    universe_context,
+    whole_rows,
+)
 from data.lake import Entry, Lake
+from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
-from data.slices import Slice, read_slice, slices
 
 HUSHED = {"ray.data": logging.WARNING, "ray.data._internal.progress": logging.ERROR}
 """What of Ray Data's log reaches a person: warnings, but not that its own progress bars are off."""
@@ -42,10 +51,13 @@ Cluster = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesReport:
-    """What a run did: where the features are, rows it wrote, partitions it wrote and those that were up to date."""
+    """What a run did: where the features are, rows it wrote, and how many of those lack none; partitions it wrote and
+    those that were up to date.
+    """
 
     kind: str
     rows: int
+    whole: int
     computed: tuple[str, ...]
     skipped: tuple[str, ...]
     seconds: float
@@ -88,14 +100,15 @@ def build_features(
     there = lake.entries(kind)
     done = {p: there[p] for p, note in notes.items() if p in there and dict(there[p].note) == note}
     items = [item for parts in records.values() for item in _items(recipe, parts, notes, done)]
-    staged = []
+    staged, whole = list[Entry](), 0
     if items:
         with cluster():
-            staged = _compute(recipe, lake, records, items, progress)
+            staged, whole = _compute(recipe, lake, records, items, progress)
     lake.commit(kind, [*done.values(), *staged], replace=True)
     return FeaturesReport(
         kind=kind,
         rows=sum(entry.rows for entry in staged),
+        whole=whole,
         computed=tuple(partition for partition in notes if partition not in done),
         skipped=tuple(done),
         seconds=perf_counter() - started,
@@ -131,24 +144,25 @@ def _items(
 
 def _compute(
     recipe: Recipe, lake: Lake, records: Slices, items: Sequence[_Item], progress: Progress | None
-) -> list[Entry]:
+) -> tuple[list[Entry], int]:
     import ray
 
     market = ray.put(universe_context(recipe, lake, records))
     todo = sum(len(item.notes) for item in items)
     largest_first = [item.wire() for item in sorted(items, key=lambda item: -item.rows)]
-    staged, failed = [], []
+    staged, failed, whole = list[Entry](), [], 0
     for row in _run(largest_first, {"recipe": recipe, "lake": lake, "market": [market]}):
         if row["error"]:
             failed.append(row)
             continue
+        whole += row["whole"]
         for text in json.loads(row["entries"]):
             staged.append(_from_json(text))
             if progress:
                 progress(staged[-1].partition, staged[-1].rows, todo)
     if failed:
         raise _failure(failed)
-    return staged
+    return staged, whole
 
 
 def _run(items: Sequence[Mapping[str, str]], arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -187,25 +201,28 @@ def run_task(item: dict[str, Any], recipe: Recipe, lake: Lake, market: list[Any]
     """Read a run, compute, stage; return the manifest rows, or why there are none. Runs in a worker."""
     import ray
 
-    row = {"symbol": item["symbol"], "entries": "[]", "error": "", "trace": ""}
+    row: dict[str, Any] = {"symbol": item["symbol"], "entries": "[]", "whole": 0, "error": "", "trace": ""}
     with _one_thread():
         try:
-            staged = _stage_run(item, recipe, lake, ray.get(market[0]))
+            staged, whole = _stage_run(item, recipe, lake, ray.get(market[0]))
         except Exception as error:  # noqa: BLE001 - the driver raises it, with the symbol's name
             return row | {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-    return row | {"entries": json.dumps([_to_json(entry) for entry in staged])}
+    return row | {"entries": json.dumps([_to_json(entry) for entry in staged]), "whole": whole}
 
 
-def _stage_run(item: Mapping[str, str], recipe: Recipe, lake: Lake, market: Any) -> list[Entry]:
-    """Scan the partitions of a run one after the other, so that memory holds one, and stage those that are wanted."""
+def _stage_run(item: Mapping[str, str], recipe: Recipe, lake: Lake, market: Any) -> tuple[list[Entry], int]:
+    """Scan the partitions of a run one after the other, so that memory holds one, and stage those that are wanted.
+
+    Returns their entries, and how many of their rows lack no feature.
+    """
     notes, symbol, order = json.loads(item["notes"]), item["symbol"], record_kind(recipe.record).order
-    state, staged = features_of(recipe.features).start(), []
+    state, staged, whole = features_of(recipe.features).start(), list[Entry](), 0
     for part in slices(_from_json(text) for texts in json.loads(item["parts"]) for text in texts)[symbol]:
         table = feature_table(recipe, read_slice(lake, part, order), symbol=symbol, market=market, state=state)
         if part.partition in notes:
-            note = notes[part.partition]
+            note, whole = notes[part.partition], whole + whole_rows(table)
             staged.append(lake.stage(features_kind(recipe), symbol, table, note, date=part.date))
-    return staged
+    return staged, whole
 
 
 @contextmanager

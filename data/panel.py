@@ -15,8 +15,8 @@ from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import features_kind, times
 from data.features.tables import Slices, component_slices, feature_notes
 from data.lake import Lake
+from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
-from data.slices import Slice, read_slice, slices
 from data.targets import target_kind
 from data.targets.base import TargetKind
 from data.targets.series import columns, series

@@ -22,7 +22,8 @@ def run(workspace: Workspace, cluster: Cluster = nullcontext) -> FeaturesReport:
             cluster,
         )
     say(
-        f"[bold]features[/bold] {report.kind}: {report.rows:,} rows; {len(report.computed)} partitions made, "
+        f"[bold]features[/bold] {report.kind}: {report.rows:,} rows, {report.whole:,} of them whole; "
+        f"{len(report.computed)} partitions made, "
         f"{len(report.skipped)} unchanged, {report.seconds:.1f} s"
     )
     return report

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from bellwether.config.recipe import RECIPES, Part, Session
-from bellwether.errors import ConfigError, UnknownName
+from bellwether.errors import ConfigError, DataError, UnknownName
 from data.intake.ingest import ingest
 from data.intake.report import DeriveReport, IngestReport, RecipeReport
 from data.intake.take import Intake, take
@@ -104,6 +104,11 @@ def _take(intake: Intake, lake: Lake) -> IngestReport:
     with progress("ingest") as advance:
         report = take(intake, lake, lambda stage, rows: advance(rows, 0, f"{stage} {intake.record} rows"))
     tell(report)
+    if not report.kept:
+        raise DataError(
+            f"none of {report.rows_in:,} rows is one of {intake.record}; they are in quarantine: look at the files, "
+            "the source and its options"
+        )
     return report
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from bellwether.errors import NoChampion
+from bellwether.errors import ConfigError, NoChampion
 from bellwether.models.artefact import Artefact
 from bellwether.signal_policy import SignalPolicy
 from bellwether.signal_series import SignalSeries, signal_series
@@ -25,8 +25,16 @@ BASELINES = ("always hold", "last return")
 
 
 def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, ...]:
-    """Score the version's signal, both its forms, beside the baselines; print and return the scores."""
+    """Score the version's signal, both its forms, beside the baselines; print and return the scores.
+
+    Raises
+    ------
+    ConfigError
+        The recipe makes no index signal.
+    """
     name = workspace.recipe.name
+    if workspace.recipe.serving.app != "index_signal":
+        raise ConfigError(f"{name} makes no index signal to score; `bellwether leaderboard {name}` has its figures")
     found = [v.version for v in workspace.registry.versions(name)]
     if not found:
         raise NoChampion(f"{name} has no version yet: run `bellwether train {name}`")

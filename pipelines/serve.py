@@ -18,12 +18,19 @@ def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
     """Deploy, and stay until Ctrl-C or a termination signal."""
     from cluster.local import local_ray
 
+    _check_app(workspace)
     stop = threading.Event()
     _stop_on_signals(stop)
     with local_ray(), deployed(workspace, host=host, port=port, alias=alias) as url:
         _stop_on_signals(stop)  # again: starting, Ray takes SIGINT for itself below Python's own table of handlers
         say(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
         stop.wait()
+
+
+def _check_app(workspace: Workspace) -> str:
+    if workspace.recipe.serving.app is None:
+        raise ConfigError(f"{workspace.recipe.name} names no app to serve it: say one in `serving.app`")
+    return workspace.recipe.serving.app
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -51,9 +58,7 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
             f"`serve run serve_apps.index_signal:build recipe={workspace.source}`, or unset RAY_ADDRESS"
         )
     _check_free(host, port)
-    if workspace.recipe.serving.app is None:
-        raise ConfigError(f"{workspace.recipe.name} names no app to serve it: say one in `serving.app`")
-    build, arguments = builder(workspace.recipe.serving.app)
+    build, arguments = builder(_check_app(workspace))
     app = build(arguments(recipe=workspace.source, alias=alias, **_stores(workspace)))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:

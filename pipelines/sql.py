@@ -14,6 +14,9 @@ from data.lake import Lake
 from data.lake.sql import queried
 from pipelines.console import console, grid, say
 
+WIDE, TALL = 8, 5
+"""Columns a table has at most, and rows that are shown one below the other where there are more."""
+
 
 def run(lake: Lake, query: str, *, as_csv: bool = False, rows: int = 40) -> None:
     """Print what a query finds: a table of the first rows, or all of it as CSV with a head."""
@@ -32,6 +35,10 @@ def _write(found: pa.RecordBatchReader) -> None:
 
 
 def _show(found: pa.RecordBatchReader, rows: int) -> None:
+    """Print rows as a table; of more than `WIDE` columns, one below the other."""
+    if len(found.schema) > WIDE:
+        _show_down(found, min(rows, TALL))
+        return
     table = grid()
     for field in found.schema:
         right = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
@@ -47,6 +54,20 @@ def _show(found: pa.RecordBatchReader, rows: int) -> None:
         if seen <= rows
         else f"the first {rows:,} of {seen:,} rows; --rows shows more, --csv all"
     )
+
+
+def _show_down(found: pa.RecordBatchReader, rows: int) -> None:
+    seen = 0
+    for batch in found:
+        for row in _rows(batch.slice(0, max(0, rows - seen))):
+            table = grid(f"row {seen + 1:,}")
+            table.add_column("column")
+            table.add_column("value")
+            for name, value in zip(found.schema.names, row, strict=True):
+                table.add_row(escape(name), escape(value))
+            console.print(table)
+            seen += 1
+    say(f"{seen:,} row{'' if seen == 1 else 's'} of {len(found.schema)} columns, one below the other; --csv prints all")
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[str, ...]]:

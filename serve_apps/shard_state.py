@@ -19,8 +19,8 @@ from data.features.base import FeatureSet, Floats, Ints
 from data.features.market import MarketContext, component_features, times
 from data.features.tables import Slices, universe_context
 from data.lake import Lake
+from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
-from data.slices import Slice, read_slice, slices
 from data.weights.table import weights_kind
 
 

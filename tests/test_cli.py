@@ -79,3 +79,20 @@ def test_a_port_that_is_taken_is_refused():
         taken.listen()
         with pytest.raises(ConfigError, match="choose another --port"):
             _check_free("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["score", "ticks"], "ticks makes no index signal to score"),
+        (["serve", "ticks"], "ticks names no app to serve it"),
+        (["demo", "ticks"], "ticks serves nothing, so it has no demo"),
+        (["train", "price-forecast"], "lightgbm cannot regress"),
+    ],
+)
+def test_what_a_recipe_cannot_do_is_said_before_anything_is_started(command, said, home, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(command)
+    assert ended.value.code in (1, 2)
+    assert said in capsys.readouterr().err.replace("\n", " ")
+    assert not (home / "lake").exists()

@@ -17,9 +17,9 @@ from bellwether.errors import ConfigError, DataError
 from data.lake import Lake
 from data.lake.compaction import compact
 from data.lake.manifest import decode, encode
+from data.lake.slices import PARTS
 from data.lake.stats import lake_stats
 from data.lake.vacuum import vacuum
-from data.slices import PARTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "1970-01-01"

@@ -24,8 +24,8 @@ from data.features.market import features_kind
 from data.features.tables import component_slices, feature_notes, feature_table, runs
 from data.lake import Lake
 from data.lake.compaction import compact
+from data.lake.slices import read_slice, slices
 from data.records import TICKS, TIME
-from data.slices import read_slice, slices
 
 SECOND, DAY = 10**9, 86_400 * 10**9
 DATES = ("2025-03-03", "2025-03-04", "2025-03-05")
@@ -187,7 +187,9 @@ def stage(recipe: Recipe, lake: Lake, done: dict[str, Any] | None = None) -> dic
     records = component_slices(recipe, lake)
     notes = feature_notes(recipe, lake, records)
     items = [item.wire() for item in features_job._items(recipe, records["A"], notes, done or {})]
-    staged = [e for item in items for e in features_job._stage_run(json.loads(json.dumps(item)), recipe, lake, None)]
+    runs_ = [features_job._stage_run(json.loads(json.dumps(item)), recipe, lake, None) for item in items]
+    staged = [entry for entries, _ in runs_ for entry in entries]
+    assert sum(whole for _, whole in runs_) == sum(entry.rows for entry in staged)
     return {entry.date: lake.read_entry(entry)["sum"].to_pylist() for entry in staged}
 
 

@@ -272,3 +272,15 @@ def test_the_lake_is_looked_after_from_the_command_line(local, capsys, tmp_path)
     assert len(list(Path(local.uri).rglob("*.parquet"))) == before - 4
     code, out, _ = run(capsys, "lake", "views", str(tmp_path / "x.duckdb"), "--lake", local.uri)
     assert (code, "bars, bars_1h" in out, (tmp_path / "x.duckdb").is_file()) == (0, True, True)
+
+
+def test_views_never_take_the_place_of_a_file_that_is_none_of_theirs(tmp_path):
+    lake = Lake(str(tmp_path / "lake"))
+    lake.commit("notes", [lake.stage("notes", "A", pa.table({"a": [1]}))])
+    mine = tmp_path / "mine.csv"
+    mine.write_text("a,b\n")
+    with pytest.raises(ConfigError, match="is there and is no DuckDB file"):
+        write_views(lake, mine)
+    assert mine.read_text() == "a,b\n"
+    views = tmp_path / "views.duckdb"
+    assert write_views(lake, views) == write_views(lake, views)

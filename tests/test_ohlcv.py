@@ -116,7 +116,8 @@ def test_an_empty_parquet_file_is_an_empty_source_too(tmp_path):
     empty = pa.table({n: pa.array([], pa.timestamp("s") if n == "time" else pa.string()) for n in HEADER.split(",")})
     pq.write_table(empty, tmp_path / "none.parquet")
     with pytest.raises(EmptySource, match=r"none\.parquet has no records"):
-        read(tmp_path, path="", paths=["bars.csv", "none.parquet"])
+        read(tmp_path, path="none.parquet")
+    assert read(tmp_path, path="", paths=["bars.csv", "none.parquet"]).num_rows == 1  # one of several is passed over
 
 
 @pytest.mark.parametrize(

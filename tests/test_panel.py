@@ -17,8 +17,8 @@ from data.features.hourly import HOURLY
 from data.features.market import features_kind, market_context, times
 from data.features.tables import feature_notes, feature_table
 from data.lake import Lake
+from data.lake.slices import slices
 from data.panel import Panel, load_panel
-from data.slices import slices
 from data.sources.simulator import SimulatorOptions, simulate
 from data.weights.table import WeightTable
 

@@ -17,12 +17,12 @@ from bellwether.config.recipe import Session
 from bellwether.errors import ConfigError
 from data.derive import derivation
 from data.derive.base import DeriveContext
+from data.derive.trade_sign import trade_signs
 from data.options import checked
 from data.records import FACTORS, TICKS
 from data.records.factors import RATES
 from data.sources.base import SourceContext
 from data.sources.lobster import LOBSTER, LobsterOptions
-from data.trade_sign import trade_signs
 
 MINUTE = 60_000_000_000
 DAY = 1_440 * MINUTE

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.derive.trade_sign import TICK_STATE, trade_signs
 from data.features.base import Floats, Ints
-from data.trade_sign import TICK_STATE, trade_signs
 
 NAN = float("nan")
 VISIBLE, HIDDEN = 4, 5

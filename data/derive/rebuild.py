@@ -52,4 +52,4 @@ def make(parts: Iterator[pa.Table], options: RebuildOptions, context: DeriveCont
         logger.info("deltas of %s: %s", context.symbol, told)
 
 
-KIND = Derivation(kind="rebuild", takes="deltas", gives="books", options=RebuildOptions, make=make)
+KIND = Derivation(kind="rebuild", takes="deltas", gives="books", options=RebuildOptions, make=make, uses=(Replay,))

@@ -22,9 +22,9 @@ from data.intake.batch import SOURCE, Batch, Progress, listed
 from data.intake.report import DeriveReport
 from data.intake.spool import Spool
 from data.lake import Lake
+from data.lake.slices import Slice, read_slice, slices
 from data.options import checked
 from data.records import RecordKind, record_kind
-from data.slices import Slice, read_slice, slices
 
 SERIES, INPUTS = "series", "inputs"
 """Keys in the note of a derived entry: the source and derivations without their options, and a digest of everything the

@@ -14,10 +14,10 @@ from bellwether.config.recipe import Frozen
 from data.arrow import Column, pc
 from data.derive.base import Derivation, DeriveContext
 from data.derive.intervals import OUTSIDE, checked_step, interval_ends
+from data.derive.trade_sign import TICK_STATE, lee_ready
 from data.features.compiled import compiled
 from data.records.base import TIME
 from data.records.factors import FACTORS, RATES
-from data.trade_sign import TICK_STATE, lee_ready
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

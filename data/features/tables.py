@@ -19,9 +19,9 @@ from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, In
 from data.features.calendar import CLOCK, SessionClock, session_pieces
 from data.features.compiled import source_of
 from data.lake import Lake
+from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
-from data.slices import Slice, read_slice, slices
-from data.weights.table import load_weights, weights_kind
+from data.weights.table import NO_WEIGHTS, load_weights, weights_kind
 
 Slices = Mapping[str, tuple[Slice, ...]]
 
@@ -137,7 +137,7 @@ def universe_context(recipe: Recipe, lake: Lake, records: Slices) -> Any:
     for symbol, parts in everyone.items():
         tables = [read_slice(lake, part, order, ["ts_event", *market.columns]) for part in parts]
         series[symbol] = _series(pa.concat_tables(tables), market.columns)
-    weights = load_weights(lake, recipe.universe) if recipe.universe.weights else None
+    weights = load_weights(lake, recipe.universe) if recipe.universe.weights else NO_WEIGHTS
     return market.scan(series, weights, recipe.universe)
 
 
@@ -194,6 +194,14 @@ def _chunks(kind: FeatureKind, records: pa.Table) -> Iterator[pa.Table]:
     step = CHUNK if record_kind(kind.record).dated else max(records.num_rows, 1)
     for first in range(0, max(records.num_rows, 1), step):
         yield records.slice(first, step)
+
+
+def whole_rows(table: pa.Table) -> int:
+    """Count the rows of a feature table that lack no feature."""
+    whole = np.ones(table.num_rows, bool)
+    for column in table.columns[1:]:
+        whole &= np.isfinite(column.to_numpy())
+    return int(whole.sum())
 
 
 def _hash(parts: object) -> str:

@@ -24,10 +24,10 @@ from data.intake.spool import Place, Spool
 from data.lake import Entry, Lake
 from data.lake.lake import Parts
 from data.lake.manifest import append_to, partition_name
+from data.lake.slices import read_slice, slices
 from data.records import RecordKind
 from data.records.base import RuleContext
 from data.records.rules import EARLY
-from data.slices import read_slice, slices
 
 Progress = Callable[[str, int], None]
 

@@ -14,8 +14,8 @@ from data.intake.spool import Place, Spool
 from data.lake import Entry, Lake
 from data.lake.lake import Parts, can_be_partition
 from data.lake.manifest import append_to, partition_name
+from data.lake.slices import digest_of_parts
 from data.records.rules import EARLY
-from data.slices import digest_of_parts
 
 NOBODY = "-"
 """Where rows are kept that have no symbol, or one that the lake cannot keep."""

@@ -10,8 +10,8 @@ import pyarrow as pa
 from bellwether.errors import DataError
 from data.arrow import pc
 from data.lake.lake import Entry, Lake, Parts
+from data.lake.slices import PARTS, digest_of_parts
 from data.records import RECORDS, record_kind
-from data.slices import PARTS, digest_of_parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ def _stats(
         size=sum(sizes.get(entry.path, 0) for entry in entries),
         first=min((entry.first for entry in timed), default=0),
         last=max((entry.last for entry in timed), default=0),
-        holes=_holes(entries),
+        holes=0 if kind.startswith("quarantine/") else _holes(entries),
         unused=len(unused),
         unused_size=sum(file.size for file in unused),
         freed_size=sum(file.size for file in freed),

@@ -60,12 +60,20 @@ def write_views(lake: Lake, path: Path) -> tuple[str, ...]:
         raise ConfigError(
             f"{lake.uri} is no local directory, and the file's views could not read it; use bellwether sql"
         )
+    if path.exists() and not _is_duckdb(path):
+        raise ConfigError(f"{path} is there and is no DuckDB file: name another file, or remove it first")
     with TemporaryDirectory(prefix="bellwether-views-") as folder:
         made = Path(folder) / "views.duckdb"
         with closing(duckdb.connect(str(made))) as connection:
             names = define_views(connection, lake)
         replace_file(path, made.read_bytes())
     return names
+
+
+def _is_duckdb(path: Path) -> bool:
+    """Tell by the mark that DuckDB puts into its files."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
 
 
 def define_views(connection: Any, lake: Lake) -> tuple[str, ...]:

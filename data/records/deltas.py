@@ -15,7 +15,8 @@ ACTIONS = ("clear", "set", "add", "cancel", "execute", "hidden", "halt", "resume
 """What a delta does; a kernel sees its position here.
 
 ======= ==============================================================================================================
-clear   the book is empty from here on (a snapshot follows as ``set``); price and side mean nothing
+clear   forget the book: ``set`` of the same message say what it is, and without any nothing is known; price and side
+        mean nothing
 set     the level at ``price`` has ``qty`` now, 0 takes it away
 add     a new order: ``qty`` more at ``price``
 cancel  ``qty`` less at ``price``, taken away or reduced by whoever placed it
@@ -82,5 +83,13 @@ RULES = (
 
 _ORDER = ("ts_event", "seq", "part")
 
-KIND = RecordKind(name="deltas", schema=DELTAS, key=_ORDER, order=_ORDER, rules=RULES, dated=True)
+KIND = RecordKind(
+    name="deltas",
+    schema=DELTAS,
+    key=_ORDER,
+    order=_ORDER,
+    rules=RULES,
+    dated=True,
+    facts=(("ts_recv",), ("prev_seq",)),
+)
 """Feeds number messages by the day, and a session may go on over midnight UTC: so the time is part of the key."""

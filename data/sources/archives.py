@@ -112,7 +112,10 @@ def streams(root: Path, patterns: Sequence[str], wanted: Callable[[str], bool], 
         path = root / pattern
         files = _files(path)
         if not files:
-            raise DataError(f"no file matches {path}; relative paths are below {root} (BELLWETHER_MARKET_DATA)")
+            raise DataError(
+                f"no file matches {path}; relative paths are below {root} "
+                "(those of a recipe below BELLWETHER_MARKET_DATA)"
+            )
         of_kind = [s for file in files for s in _within(file) if not s.leaf.startswith(".") and wanted(s.leaf)]
         if not of_kind:
             raise DataError(f"{path} holds no {what}; it holds {', '.join(p.name for p in files[:5])}")

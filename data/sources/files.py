@@ -79,7 +79,10 @@ def find(root: Path, patterns: Sequence[str]) -> list[Path]:
         else:
             names = [path] if path.is_file() else [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not names:
-            raise DataError(f"no file matches {path}; relative paths are below {root} (BELLWETHER_MARKET_DATA)")
+            raise DataError(
+                f"no file matches {path}; relative paths are below {root} "
+                "(those of a recipe below BELLWETHER_MARKET_DATA)"
+            )
         found |= dict.fromkeys(names)
     return list(found)
 

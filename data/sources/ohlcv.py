@@ -12,7 +12,7 @@ from pydantic import Field
 from data.arrow import Column
 from data.sources.base import RAW, Source, SourceContext
 from data.sources.columns import Tables, closes, matched
-from data.sources.files import batches, find, numbers, stem, text
+from data.sources.files import batches, each, numbers, origin, stem, text
 from data.sources.times import to_utc
 
 Name = Literal["symbol", "time", "open", "high", "low", "close", "volume"]
@@ -56,14 +56,17 @@ def read(options: OhlcvOptions, context: SourceContext) -> Iterator[pa.Table]:
     DataError
         No file matches, one cannot be read, or has other columns than expected.
     EmptySource
-        A file has no records.
+        No file has records.
     """
-    for path in find(context.root, options.patterns):
-        columns = _columns(options, path)
-        row = 1
-        for batch in batches(path, list(dict.fromkeys(columns.values()))):
-            yield _raw(batch, columns, row, path, options, context)
-            row += batch.num_rows
+    return each(context.root, options.patterns, lambda path: _read(path, options, context))
+
+
+def _read(path: Path, options: OhlcvOptions, context: SourceContext) -> Iterator[pa.Table]:
+    columns = _columns(options, path)
+    row = 1
+    for batch in batches(path, list(dict.fromkeys(columns.values()))):
+        yield _raw(batch, columns, row, path, options, context)
+        row += batch.num_rows
 
 
 def _columns(options: OhlcvOptions, path: Path) -> dict[str, str]:
@@ -91,7 +94,7 @@ def _raw(
     if options.stamped == "start":
         times = closes(times, context.session, context.interval_ns)
     arrays: dict[str, Column] = {"symbol": symbol, "ts_event": times, **values}
-    arrays |= {"file": pa.repeat(path.name, n), "row": pa.array(range(row, row + n), pa.int64())}
+    arrays |= {"file": pa.repeat(origin(path, context.root), n), "row": pa.array(range(row, row + n), pa.int64())}
     return pa.table([arrays[name] for name in RAW.names], schema=RAW)
 
 

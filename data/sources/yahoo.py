@@ -23,10 +23,9 @@ from pydantic import Field, field_validator, model_validator
 from bellwether.config.recipe import Frozen
 from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
-from data.records import TIME
 from data.sources.base import Source, SourceContext
+from data.sources.columns import closes
 from data.sources.rows import raw_table
-from data.sources.times import bar_closes
 from data.wall import DAY, Ints, wall_times
 
 MINUTE = 60 * 1_000_000_000
@@ -164,7 +163,7 @@ def _raw(symbol: str, frame: Any, context: SourceContext) -> pa.Table:
         name: pa.array(frame[name.title()].to_numpy(), pa.float64(), from_pandas=True) for name in PRICES
     }
     columns["volume"] = pa.array(frame["Volume"].to_numpy()).cast(pa.float64())
-    columns["ts_event"] = pa.array(bar_closes(starts, context.session, context.interval_ns)).cast(TIME)
+    columns["ts_event"] = closes(pa.array(starts), context.session, context.interval_ns)
     columns |= {"symbol": pa.repeat(symbol, n), "file": pa.repeat(f"yahoo:{symbol}", n)}
     return raw_table("bars", columns | {"row": pa.array(np.arange(1, n + 1))})
 

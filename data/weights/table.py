@@ -95,6 +95,10 @@ class WeightTable:
             )
 
 
+NO_WEIGHTS = WeightTable(effective=np.empty(0, np.int64), symbols=(), values=np.empty((0, 0)))
+"""The weights of a universe that names none: every symbol's is unknown at every time."""
+
+
 def load_weights(lake: Lake, universe: Universe) -> WeightTable:
     """Read a universe's weights from the lake; `bellwether.errors.NotInLake` if they were not ingested."""
     return WeightTable.from_arrow(lake.read(weights_kind(universe), PARTITION))
