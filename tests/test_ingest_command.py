@@ -127,3 +127,19 @@ def test_real_files_of_each_source_are_taken_whole(home, capsys, market_data):
         assert (first[0], again[0]) == (0, 0)
         assert ", 0 quarantined" in first[1]
         assert "(0 new, 0 revised, " in again[1]
+
+
+def test_bars_that_come_quicker_than_their_interval_are_refused(home, tmp_path, capsys):
+    lines = [f"AAA,2025-03-03 {10 + k // 12:02}:{k % 12 * 5:02},10,11,9,10,1" for k in range(60)]
+    (tmp_path / "bars.csv").write_text("\n".join(["symbol,time,open,high,low,close,volume", *lines]) + "\n")
+    source = ["ingest", "ohlcv", str(tmp_path / "bars.csv"), "--set", "stamped=close", "--timezone", "America/New_York"]
+    with pytest.raises(SystemExit):
+        cli.main([*source, "--interval", "15min"])
+    assert "59 of 60 bars close less than their interval" in capsys.readouterr().err.replace("\n", " ")
+    assert not (home / "lake").exists()
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*source, "--interval", "5min"])
+    assert not ended.value.code
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*source, "--interval", "5min", "--set", "ignore=[]"])
+    assert not ended.value.code

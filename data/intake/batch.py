@@ -16,7 +16,7 @@ from data.arrow import pc
 from data.intake.cells import Ints
 from data.intake.gaps import GapIs, breaks, gaps, silences, times
 from data.intake.merge import merge
-from data.intake.quality import Stamps, stamps
+from data.intake.quality import Stamps, crowded, stamps
 from data.intake.quarantine import counted, put_aside, refuse_changed
 from data.intake.report import IngestReport
 from data.intake.screen import screen
@@ -57,6 +57,8 @@ class Batch:
     timed : bool
         Whether they have an interval: then there is one a time, whatever its number, and a gap is a time that others
         have.
+    interval_ns : int
+        Length of the interval of bars, nanoseconds; 0 where their spacing is not looked at.
     identity : str
         Of their source.
     before : mapping
@@ -76,6 +78,7 @@ class Batch:
     record: RecordKind
     kind: str
     timed: bool
+    interval_ns: int = 0
     identity: str
     before: Parts
     session: Session
@@ -145,6 +148,7 @@ class Batch:
         self._judged.append(place)
         if self.record.name == "bars":
             self.stamps |= stamps(raw, self.session)
+            self.counts["crowded"] += crowded(times(screened.kept), self.session, self.interval_ns)
         self.counts["unsorted"] += screened.unsorted
         reasons = counted(screened.rejected)
         self.reasons.update(reasons)

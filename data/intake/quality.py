@@ -15,7 +15,8 @@ from data.intake.screen import screen as screen_kind
 from data.records import record_kind
 from data.records.bars import NOISE, VALUES
 from data.records.base import RuleContext
-from data.wall import DAY, of_day, wall_times
+from data.records.sessions import last_opened
+from data.wall import DAY, Ints, of_day, wall_times
 
 __all__ = ["FOREVER", "NOISE", "REASONS", "REJECTED", "VALUES", "Screened", "Stamps", "screen", "screen_rows", "stamps"]
 
@@ -104,6 +105,29 @@ def stamps(raw: pa.Table, session: Session) -> Stamps:
         closing=frozenset(np.unique(day[closing]).tolist()),
         early=int(early.sum()),
     )
+
+
+def crowded(ts: Ints, session: Session, interval_ns: int) -> int:
+    """Count bars of one symbol that close less than an interval after the one before; a session's last may be short.
+
+    >>> minute = 60 * 1_000_000_000
+    >>> crowded(np.array([5, 10, 15, 30]) * minute, Session(timezone="UTC"), 15 * minute)
+    2
+    """
+    short = np.flatnonzero(np.diff(ts) < interval_ns) + 1
+    if session.calendar:
+        _, closing = last_opened(ts[short], session, at=False)
+        return int((ts[short] != closing).sum())
+    return int((wall_times(ts[short], session.timezone) % DAY != of_day(session.closes)).sum())
+
+
+def refuse_crowded(count: int, rows: int) -> None:
+    """Raise `DataError` if bars of a whole source come quicker than their interval: one in twenty is let pass."""
+    if 20 * count > rows:
+        raise DataError(
+            f"{count:,} of {rows:,} bars close less than their interval after the one before: the files hold shorter "
+            "bars than that. Say the interval they have"
+        )
 
 
 def refuse_starts(found: Stamps) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from bellwether.config.recipe import Part, Session, lake_kind, nanoseconds
 from bellwether.errors import ConfigError, EmptySource
 from data.intake.batch import Batch, Progress, no_progress
-from data.intake.quality import refuse_starts, refuse_wrong_zone
+from data.intake.quality import refuse_crowded, refuse_starts, refuse_wrong_zone
 from data.intake.report import IngestReport
 from data.intake.spool import Spool
 from data.lake import Lake
@@ -119,6 +119,7 @@ def judged(intake: Intake, lake: Lake, progress: Progress, now: int) -> Iterator
             record=kind,
             kind=intake.kind,
             timed=intake.interval is not None,
+            interval_ns=nanoseconds(intake.interval) if intake.interval else 0,
             identity=found.named(options),
             before=lake.parts(intake.kind),
             session=intake.session,
@@ -131,6 +132,7 @@ def judged(intake: Intake, lake: Lake, progress: Progress, now: int) -> Iterator
         if not batch.rows_in:
             raise EmptySource(f"source {found.kind!r} has no {intake.record}; correct its options")
         batch.judge_all(lake, raw, progress)
+        refuse_crowded(batch.counts["crowded"], sum(batch.kept.values()))
         refuse_starts(batch.stamps)
         refuse_wrong_zone(batch.reasons["outside_session"], batch.rows_in)
         yield batch
