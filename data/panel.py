@@ -12,7 +12,7 @@ from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError, NotInLake
 from data.features import features_of
 from data.features.base import FeatureSet, Floats, Ints
-from data.features.market import features_kind, times
+from data.features.market import features_kind
 from data.features.tables import Slices, component_slices, feature_notes
 from data.lake import Lake
 from data.lake.slices import Slice, read_slice, slices
@@ -20,6 +20,7 @@ from data.records import record_kind
 from data.targets import target_kind
 from data.targets.base import TargetKind
 from data.targets.series import columns, series
+from data.wall import times
 
 SHOWN = 10
 """Names an error lists before it counts the rest."""

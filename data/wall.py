@@ -1,4 +1,4 @@
-"""What the clocks of a zone show at UTC nanoseconds."""
+"""Times of records, and what the clocks of a zone show then; UTC nanoseconds."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ def of_day(clock: time) -> int:
     34200
     """
     return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000_000 + clock.microsecond * 1_000
+
+
+def times(records: pa.Table) -> Ints:
+    """Return ``ts_event`` of a table as UTC nanoseconds.
+
+    >>> times(pa.table({"ts_event": pa.array([5], pa.timestamp("ns", tz="UTC"))})).tolist()
+    [5]
+    """
+    ts: Ints = records["ts_event"].cast(pa.int64()).to_numpy()
+    return ts

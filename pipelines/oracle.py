@@ -8,10 +8,10 @@ import numpy as np
 
 from bellwether.models.artefact import Artefact
 from bellwether.validation.metrics import macro_f1
-from data.features.market import times
 from data.sources.oracle import oracle_macro_f1
 from data.sources.simulator import SimulatorOptions, simulate
 from data.targets import target_kind
+from data.wall import times
 from pipelines.console import say
 from pipelines.holdout import Floats, Untouched, untouched
 from pipelines.workspace import Workspace

@@ -61,7 +61,7 @@ class Workspace:
         ConfigError
             The universe has no index.
         """
-        from data.features.market import times
+        from data.wall import times
 
         if not self.recipe.universe.index:
             raise ConfigError(f"universe {self.recipe.universe.name} of {self.recipe.name} names no index to score")

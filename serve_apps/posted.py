@@ -12,9 +12,10 @@ from bellwether.config.recipe import Session
 from bellwether.trading_time import iso
 from data.arrow import Column
 from data.features.base import FeatureSet, Floats, Ints
-from data.features.market import MarketContext, component_features, times
+from data.features.market import MarketContext, component_features
 from data.intake.quality import screen_rows
 from data.sources.base import RAW
+from data.wall import times
 
 Flags = NDArray[np.bool_]
 

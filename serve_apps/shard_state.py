@@ -16,11 +16,12 @@ from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence, Prediction
 from data.features import features_of
 from data.features.base import FeatureSet, Floats, Ints
-from data.features.market import MarketContext, component_features, times
+from data.features.market import MarketContext, component_features
 from data.features.tables import Slices, universe_context
 from data.lake import Lake
 from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
+from data.wall import times
 from data.weights.table import weights_kind
 
 

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from bellwether.errors import ConfigError, DataError, NotInLake
 from data.lake import Entry, Lake
-from data.lake.lake import digest_of
 from data.lake.vacuum import vacuum
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,13 +80,14 @@ def test_an_entry_describes_its_file(lake):
     entry = lake.stage(KIND, "^NDX", table(1.0, 2.0, 3.0), {"definition": "abc"})
     path = Path(lake.uri, entry.path)
     assert entry.path == f"bars/1h/symbol=%5ENDX/{entry.digest}.parquet"
-    assert entry.digest == hashlib.sha256(path.read_bytes()).hexdigest() == digest_of(table(1.0, 2.0, 3.0))
+    assert entry.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (entry.rows, entry.first, entry.last, entry.note) == (3, 100, 102, {"definition": "abc"})
 
 
 def test_the_same_rows_in_other_chunks_are_the_same_content(lake):
     whole = table(1.0, 2.0, 3.0)
-    assert digest_of(pa.concat_tables([whole.slice(0, 1), whole.slice(1)])) == digest_of(whole)
+    cut = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    assert lake.stage(KIND, "A", cut).digest == lake.stage(KIND, "A", whole).digest
 
 
 def test_the_version_changes_if_and_only_if_the_content_does(lake):

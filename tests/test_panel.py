@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from bellwether.config import Recipe, load_recipe
 from bellwether.errors import DataError, NotInLake
 from data.features.hourly import HOURLY
-from data.features.market import features_kind, market_context, times
+from data.features.market import features_kind, market_context
 from data.features.tables import feature_notes, feature_table
 from data.lake import Lake
 from data.lake.slices import slices
 from data.panel import Panel, load_panel
 from data.sources.simulator import SimulatorOptions, simulate
+from data.wall import times
 from data.weights.table import WeightTable
 
 SESSIONS = 30

@@ -18,7 +18,8 @@ from bellwether.config.recipe import RECIPES
 from bellwether.errors import GateRefused
 from bellwether.models.predictor import Predictor
 from data.features import features_of
-from data.features.market import component_features, features_kind, market_context, times
+from data.features.market import component_features, features_kind, market_context
+from data.wall import times
 from data.weights.table import load_weights
 from pipelines import oracle, promote, train
 from pipelines.demo import free_port

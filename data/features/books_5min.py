@@ -12,10 +12,10 @@ from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.calendar import CLOCK, CLOCKWORK, SessionClock
 from data.features.compiled import compiled
-from data.features.market import times
 from data.features.moments import history, latest, remember
 from data.features.windows import begin_windows, push_windows, window_deviation, window_mean, windows
 from data.records.books import LEVELS
+from data.wall import times
 
 CHANGES, MEANS, DEVIATIONS, SPREADS = (1, 3, 12), (5, 12, 24), (5, 12), (5,)
 WARMUP = max(MEANS) - 1

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import time
-from typing import Any
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bellwether.config.recipe import Session
 from data.features.calendar import CLOCK, MINUTE, SessionClock
+from data.wall import DAY, of_day, wall_times
 
 SECOND = 1_000_000_000
-HOUR, DAY = 3_600 * SECOND, 86_400 * SECOND
+HOUR = 3_600 * SECOND
 
 
 def session_clock(ts: NDArray[np.int64], session: Session) -> NDArray[np.float64]:
@@ -50,7 +46,7 @@ def session_clock(ts: NDArray[np.int64], session: Session) -> NDArray[np.float64
     >>> session_clock(np.array([closes_early]), Session(calendar="XNYS")).tolist()
     [[20056.0, 13.0, 1.0]]
     """
-    local = _local(ts, session.timezone)
+    local = wall_times(ts, session.timezone)
     day = (local - 1) // DAY
     since_midnight = local - day * DAY
     out = np.empty((len(ts), 3))
@@ -58,7 +54,7 @@ def session_clock(ts: NDArray[np.int64], session: Session) -> NDArray[np.float64
     if session.calendar:
         out[:, 0], out[:, 2] = _on_calendar(ts, session)
         return out
-    opens, closes = _nanoseconds(session.opens), _nanoseconds(session.closes)
+    opens, closes = of_day(session.opens), of_day(session.closes)
     out[:, 0] = day
     out[:, 2] = np.clip((since_midnight - opens) / (closes - opens), 0.0, 1.0)
     return out
@@ -71,14 +67,3 @@ def _on_calendar(ts: NDArray[np.int64], session: Session) -> tuple[NDArray[np.fl
     gone, length = np.rint(since * MINUTE), np.rint((since + until) * MINUTE)
     gone = np.minimum(np.where(gone > 0.0, gone + 1.0, 0.0), length)
     return day, gone / np.maximum(length, 1.0)
-
-
-def _local(ts: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
-    """Nanoseconds since 1970-01-01 00:00 on the local clock."""
-    utc = pa.array(ts, pa.int64()).cast(pa.timestamp("ns", tz=timezone))
-    local: pa.Array[Any] = pc.call_function("local_timestamp", [utc])
-    return local.cast(pa.int64()).to_numpy()
-
-
-def _nanoseconds(clock: time) -> int:
-    return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * SECOND

@@ -12,8 +12,8 @@ from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, In
 from data.features.compiled import compiled
 from data.features.cross_market import COMMON, OWN
 from data.features.cross_section_market import CrossContext, cross_context, cross_definition
-from data.features.market import times
 from data.features.moments import centre, history, latest, product, remember
+from data.wall import times
 
 WINDOW = 60
 WARMUP = 80

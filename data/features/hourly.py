@@ -14,8 +14,9 @@ from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, In
 from data.features.basket import basket
 from data.features.calendar import CLOCKWORK
 from data.features.compiled import compiled, source_of
-from data.features.market import MarketContext, component_inputs, market_context, times
+from data.features.market import MarketContext, component_inputs, market_context
 from data.features.rolling import deviation, mean, mean_of_last, push, wilder, window
+from data.wall import times
 from data.weights.table import WeightTable
 
 FAST, SLOW, WILDER, BANDS = 5, 20, 14, 2.0

@@ -21,8 +21,6 @@ MACD_FIRST = SLOW + SIGNAL - 1
 
 RSI_PERIOD = 14
 STOCHASTIC, SMOOTHING = 14, 3
-STOCHASTIC_FIRST = STOCHASTIC + 2 * (SMOOTHING - 1)
-"""Row of the first %D of the slow stochastic."""
 
 RSI = np.dtype([("gain", "f8"), ("loss", "f8")])
 MACD = np.dtype([("fast", "f8"), ("slow", "f8"), ("signal", "f8")])

@@ -12,9 +12,9 @@ import pyarrow as pa
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.compiled import compiled
-from data.features.market import times
 from data.features.moments import autocorrelation, centre, history, latest, remember
 from data.records.factors import RATES
+from data.wall import times
 
 logger = logging.getLogger(__name__)
 

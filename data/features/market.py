@@ -18,6 +18,7 @@ from data.features.base import FeatureSet, Floats, Ints
 from data.features.basket import basket
 from data.features.clock import session_clock
 from data.options import checked
+from data.wall import times
 
 BLOCK = 4_096
 """Timestamps the basket is computed for at once: bounds the memory of a wide universe."""
@@ -155,11 +156,6 @@ def component_features(fs: FeatureSet, bars: pa.Table, session: Session, context
     History and serving both call this and nothing else; `component_inputs` has the parameters.
     """
     return fs.scan(component_inputs(bars, session, context), fs.start())
-
-
-def times(bars: pa.Table) -> Ints:
-    """Return ``ts_event`` of a table as UTC nanoseconds."""
-    return bars.column("ts_event").cast(pa.int64()).to_numpy()
 
 
 def features_kind(recipe: Recipe) -> str:

@@ -14,9 +14,9 @@ from bellwether.config.recipe import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.calendar import CLOCK, CLOCKWORK, DAY, SECOND, SessionClock
-from data.features.market import times
 from data.features.microstructure_kernel import LAGS, microstructure_kernel, microstructure_state
 from data.records.books import LEVELS
+from data.wall import times
 
 MOST = 4
 LONGEST = 1_000

@@ -12,8 +12,8 @@ from bellwether.config.recipe import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.calendar import CLOCK, CLOCKWORK, SessionClock
-from data.features.market import times
 from data.features.ticks_kernel import tick_kernel, tick_state, tick_warmup
+from data.wall import times
 
 LOOKBACKS = (5, 10, 20, 50)
 SHORTEST, LONGEST, MOST = 2, 1_000, 8

@@ -14,7 +14,7 @@ from bellwether.config.recipe import Session
 from bellwether.errors import DataError
 from data.arrow import pc
 from data.intake.cells import Ints
-from data.intake.gaps import GapIs, breaks, gaps, silences, times
+from data.intake.gaps import GapIs, breaks, gaps, silences
 from data.intake.merge import merge
 from data.intake.quality import Stamps, crowded, stamps
 from data.intake.quarantine import counted, put_aside, refuse_changed
@@ -28,6 +28,7 @@ from data.lake.slices import read_slice, slices
 from data.records import RecordKind
 from data.records.base import RuleContext
 from data.records.rules import EARLY
+from data.wall import times
 
 Progress = Callable[[str, int], None]
 

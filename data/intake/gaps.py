@@ -73,9 +73,3 @@ def breaks(deltas: pa.Table, before: int | None = None) -> tuple[int, int | None
     if before is not None and chained[0]:
         broken += int(previous[0] != before)
     return broken, int(seq[-1]) if chained[-1] else None
-
-
-def times(records: pa.Table) -> Ints:
-    """Return ``ts_event`` as UTC nanoseconds."""
-    ts: Ints = records["ts_event"].cast(pa.int64()).to_numpy()
-    return ts

@@ -291,11 +291,6 @@ class Lake:
         return f"{self.uri} has no {kind}; it has: {kinds}. Ingest the recipe's source, or compute its features, first"
 
 
-def digest_of(table: pa.Table) -> str:
-    """Return the digest a table's entry has when it is staged: SHA-256 of its Parquet file."""
-    return hashlib.sha256(_parquet(table)).hexdigest()
-
-
 def _folder(kind: str) -> str:
     """Return the folder of a kind: its name, with what a path cannot hold percent-quoted."""
     parts = kind.split("/")

@@ -13,8 +13,8 @@ from bellwether.validation.bootstrap import Interval, block_bootstrap
 from data.arrow import pc
 from data.features.base import Floats, Ints
 from data.features.calendar import CLOCK, SessionClock
-from data.features.market import times
 from data.features.order_flow import flows
+from data.wall import times
 
 QUOTE = ("bid_px_1", "bid_qty_1", "ask_px_1", "ask_qty_1")
 HALF_HOUR = 1_800
