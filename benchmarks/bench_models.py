@@ -67,9 +67,9 @@ def served(model: Fitted, features: int) -> tuple[Predictor, int]:
         feature_set="bench", features=tuple(f"f{i}" for i in range(features)), definition="bench", warmup=1,
         target="action_5", horizon=1, overnight="keep", classes=ACTIONS, edges=(-2.0, -1.0, 1.0, 2.0), buy=0.5,
         sell=-0.5, train_start=now, train_end=now, train_rows=1, metrics={}, baselines={}, verdict={}, versions={},
-        graph_sha256=hashlib.sha256(graph).hexdigest(), created_at=now,
+        sha256=hashlib.sha256(graph).hexdigest(), created_at=now,
     )  # fmt: skip
-    return Predictor(Artefact(graph=graph, contract=contract)), len(graph)
+    return Predictor(Artefact(content=graph, contract=contract)), len(graph)
 
 
 def p50(calls: tuple[Callable[[], object], ...], repeats: int) -> tuple[float, ...]:

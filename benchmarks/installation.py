@@ -21,6 +21,7 @@ from bellwether.actions import ACTIONS
 from bellwether.config.recipe import Recipe, load_recipe
 from bellwether.models import family
 from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.training import plain
 from bellwether.registry import Ledger, Registry
 from data.features import features_of
 from data.features.market import component_features
@@ -133,7 +134,7 @@ def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]
     y = np.random.default_rng(0).integers(0, len(ACTIONS), len(x))
-    graph = family("logistic").fit(x, y, {"C": 1.0}, len(ACTIONS), 0).graph()
+    graph = family("logistic").train(plain(x, y, classes=len(ACTIONS)), {"C": 1.0, "balanced": True}).graph()
     now = datetime(2025, 1, 1, tzinfo=UTC)
     contract = {
         "recipe": recipe.name,
@@ -161,7 +162,7 @@ def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
         "baselines": {},
         "verdict": {"passed": True, "reason": "made for a benchmark"},
         "versions": {},
-        "graph_sha256": hashlib.sha256(graph).hexdigest(),
+        "sha256": hashlib.sha256(graph).hexdigest(),
         "created_at": now,
     }
-    return Artefact(graph=graph, contract=Contract.model_validate(contract | changes))
+    return Artefact(content=graph, contract=Contract.model_validate(contract | changes))

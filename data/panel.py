@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError, NotInLake
@@ -41,8 +42,10 @@ class Panel:
     ----------
     x : float64 array of shape (n, len(features))
         Finite features, known at ``ts``.
-    outcome : float64 array of shape (n,)
+    outcome : float64 array of shape (n,), or (n, steps) for a target of several steps
         What the target made of the records after ``ts``; finite, not yet cut into classes.
+    value : float64 array of shape (n,)
+        The series the target is made of, such as a price, as it is known at ``ts``; finite where the target is a level.
     ts, t1 : int64 arrays of shape (n,)
         When the row's record happened (a bar: its close), and when its outcome is known; UTC nanoseconds.
     who : int64 array of shape (n,)
@@ -55,6 +58,7 @@ class Panel:
 
     x: Floats
     outcome: Floats
+    value: Floats
     ts: Ints
     t1: Ints
     who: Ints
@@ -97,11 +101,12 @@ def load_panel(recipe: Recipe, lake: Lake) -> Panel:
             f"{fs.warmup + recipe.target.horizon} rows on end: ingest a longer history, or what the features lack"
         )
     who = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    ts, t1, outcome, x = (np.concatenate([part[k] for part in parts]) for k in range(4))
+    ts, t1, value, outcome, x = (np.concatenate([part[k] for part in parts]) for k in range(5))
     order = np.lexsort((who, ts))
     return Panel(
         x=x[order],
         outcome=outcome[order],
+        value=value[order],
         ts=ts[order],
         t1=t1[order],
         who=who[order],
@@ -139,8 +144,8 @@ def _rows(
     target: TargetKind,
     records: Iterable[Slice],
     features: Iterable[Slice],
-) -> tuple[Ints, Ints, Floats, Floats]:
-    """ts, t1, outcome and x of one symbol's rows, complete or not."""
+) -> tuple[Ints, Ints, Floats, Floats, Floats]:
+    """ts, t1, value, outcome and x of one symbol's rows, complete or not."""
     order, names = record_kind(recipe.record).order, columns(recipe.record, target)
     wanted = pa.concat_tables([read_slice(lake, part, order, names) for part in records])
     known, value = series(recipe.record, target, wanted)
@@ -148,15 +153,24 @@ def _rows(
     parts = [_matrix(read_slice(lake, part, ("ts_event",), ["ts_event", *fs.outputs]), fs) for part in features]
     ts, x = (np.concatenate(found) for found in zip(*parts, strict=True))
     here, there = _joined(ts, known)
-    return ts[here], t1[there], outcome[there], x[here]
+    if target.level:  # a change needs both ends
+        outcome = outcome + 0.0 * value.reshape(-1, *[1] * (outcome.ndim - 1))
+    return ts[here], t1[there], value[there], outcome[there], x[here]
 
 
-def _complete(ts: Ints, t1: Ints, outcome: Floats, x: Floats) -> tuple[Ints, Ints, Floats, Floats]:
-    kept = np.isfinite(outcome) & np.isfinite(x).all(axis=1)
-    return ts[kept], t1[kept], outcome[kept], x[kept]
+def _complete(
+    ts: Ints, t1: Ints, value: Floats, outcome: Floats, x: Floats
+) -> tuple[Ints, Ints, Floats, Floats, Floats]:
+    kept = _known(outcome) & np.isfinite(x).all(axis=1)
+    return ts[kept], t1[kept], value[kept], outcome[kept], x[kept]
 
 
-def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, outcome: Floats, x: Floats) -> str:
+def _known(outcome: Floats) -> NDArray[np.bool_]:
+    """Rows of which every outcome is known."""
+    return np.asarray(np.isfinite(outcome.reshape(len(outcome), -1)).all(axis=1))
+
+
+def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, value: Floats, outcome: Floats, x: Floats) -> str:
     """What keeps rows out, and which features most of all, besides the warm-up that all of them share."""
     unknown = ~np.isfinite(x)
     lacks, warm = unknown.sum(axis=0), int(unknown.all(axis=1).sum())
@@ -164,7 +178,7 @@ def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, outcome: Floats, x: Floats) -> 
     most = f" (most often {', '.join(worst)})" if worst else ""
     return (
         f"{len(ts):,} rows, {warm:,} of them in the warm-up, {unknown.any(axis=1).sum():,} without a feature{most}, "
-        f"{(~np.isfinite(outcome)).sum():,} without an outcome"
+        f"{(~_known(outcome)).sum():,} without an outcome"
     )
 
 

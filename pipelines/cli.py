@@ -116,6 +116,10 @@ def train(
     concurrent: Annotated[
         int | None, typer.Option(min=1, help="Trials at once; by default one a CPU that the cluster has now.")
     ] = None,
+    optimize: Annotated[
+        bool | None,
+        typer.Option("--optimize/--defaults", help="Search parameters, or fit each family once with its defaults."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(help="Continue this run instead of starting a new one.")] = None,
     lake: LakeOpt = None,
     tracking_uri: TrackingOpt = None,
@@ -124,7 +128,7 @@ def train(
     workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import train as job
 
-    job.run(job.with_budget(workspace, families, trials, time_budget, concurrent), resume=resume)
+    job.run(job.with_budget(workspace, families, trials, time_budget, concurrent, optimize), resume=resume)
 
 
 @app.command(epilog="Example: [bold]bellwether leaderboard index-hourly[/bold]")

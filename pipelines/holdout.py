@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.models.artefact import Artefact
+from bellwether.models import family
+from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.predictor import Predictor
 from data.features import features_of
-from data.panel import load_panel
+from data.panel import Panel, load_panel
 from pipelines.workspace import Workspace
 from serve_apps.shard_state import check_contract
+from tune.inputs import inputs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +55,11 @@ def untouched(workspace: Workspace, artefact: Artefact) -> Untouched:
         ts=panel.ts[held],
         who=panel.who[held],
         outcome=panel.outcome[held],
-        probabilities=Predictor(artefact).predict(panel.x[held]).astype(np.float64),
+        probabilities=Predictor(artefact).predict(_read(contract, panel, np.flatnonzero(held))).astype(np.float64),
         symbols=panel.symbols,
     )
+
+
+def _read(contract: Contract, panel: Panel, rows: Ints) -> Floats:
+    """What the version's model is shown of these rows."""
+    return inputs(panel, contract.level).read(family(contract.family), {"lookback": contract.lookback}, rows)

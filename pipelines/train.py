@@ -1,6 +1,6 @@
 """Sweep, judge and register: ``python -m pipelines.train RECIPE``.
 
-The job is complete in itself, so that it can be submitted to a fresh cluster: bars that the lake does not
+The job is complete in itself, so that it can be submitted to a fresh cluster: records that the lake does not
 hold yet are ingested, and features that are missing or out of date are made.
 """
 
@@ -16,27 +16,30 @@ from typing import TYPE_CHECKING
 from bellwether.config import Recipe
 from bellwether.models import family
 from data.targets import target_kind
-from pipelines import features, ingest
+from pipelines import features, ingest, report
 from pipelines.console import console, progress, say
+from pipelines.sweep_log import sweep_log
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     from bellwether.models.artefact import Contract
     from data.panel import Panel
     from tune.champion import Champion
+    from tune.problem import Problem
     from tune.trial import TrialResult
 
 
 def with_budget(
     workspace: Workspace,
-    families: str | None,
-    trials: int | None,
-    time_budget: float | None,
+    families: str | None = None,
+    trials: int | None = None,
+    time_budget: float | None = None,
     concurrent: int | None = None,
+    optimize: bool | None = None,
 ) -> Workspace:
     """The workspace with the recipe's search budget replaced by what is given."""
     recipe = workspace.recipe
-    search = {"trials": trials, "time_budget_s": time_budget, "concurrent": concurrent}
+    search = {"trials": trials, "time_budget_s": time_budget, "concurrent": concurrent, "optimize": optimize}
     changes = {
         "search": recipe.search.model_dump() | {name: value for name, value in search.items() if value is not None},
         "families": families.split(",") if families else recipe.families,
@@ -72,20 +75,25 @@ def prepare(workspace: Workspace) -> None:
 def sweep_and_register(workspace: Workspace, resume: str | None = None) -> int:
     """Sweep on the running Ray, judge the best on the untouched segment, register it; returns its version."""
     from data.panel import load_panel
-    from tune.leaderboard import leaderboard, render, to_json
+    from tune.leaderboard import leaderboard, to_json
+    from tune.leaderboard_table import render
+    from tune.problem import pose
 
-    panel = load_panel(workspace.recipe, workspace.lake)
-    trials = _sweep(workspace, panel, resume or _new_run(), resume=resume is not None)
-    rows = leaderboard(trials)
+    panel, run_id = load_panel(workspace.recipe, workspace.lake), resume or _new_run()
+    problem = pose(workspace.recipe, panel)
+    trials = _sweep(workspace, panel, problem, run_id, resume=resume is not None)
+    rows = leaderboard(trials, problem.metric)
     console.print(render(rows))
     champion = _crown(workspace, panel, trials)
+    place = report.write(workspace, run_id, problem, trials, rows, champion)
     version = workspace.registry.register(
         workspace.recipe.name,
         champion.artefact,
-        files={"leaderboard.json": to_json(rows)},
-        metrics={"macro_f1": champion.verdict.champion, "lift": champion.verdict.lift},
+        files={"leaderboard.json": to_json(rows), report.TABLE: (place / report.TABLE).read_text(encoding="utf-8")},
+        metrics={champion.verdict.metric: champion.verdict.champion, "lift": champion.verdict.lift},
     )
     _report(workspace, champion, version)
+    say(f"[bold]report[/bold] {place / report.PAGE}")
     return version
 
 
@@ -93,20 +101,29 @@ def _new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _sweep(workspace: Workspace, panel: Panel, run_id: str, *, resume: bool) -> tuple[TrialResult, ...]:
-    from tune.sweep import sweep
+def _sweep(
+    workspace: Workspace, panel: Panel, problem: Problem, run_id: str, *, resume: bool
+) -> tuple[TrialResult, ...]:
+    from tune.sweep import sweep, trials_of
 
-    recipe = workspace.recipe
-    say(f"[bold]sweep[/bold] {run_id}: {recipe.search.trials} trials of {', '.join(recipe.families)}")
-    with progress("sweep") as advance:
-        return sweep(
-            recipe,
-            panel,
-            storage=workspace.settings.runs,
-            run_id=run_id,
-            resume=resume,
-            progress=lambda done, total, trial: advance(done, total, trial.family if trial else ""),
-        )
+    recipe, name = workspace.recipe, workspace.recipe.name
+    classes = target_kind(recipe.target.kind).classes
+    say(f"[bold]sweep[/bold] {run_id}: {trials_of(recipe, problem)} trials of {', '.join(recipe.families)}")
+    with sweep_log(workspace, run_id, problem.metric, classes) as log, progress("sweep") as advance:
+
+        def tell(done: int, total: int, trial: TrialResult | None) -> None:
+            advance(done, total, trial.family if trial else "")
+            if trial is not None:
+                log.take(trial)
+
+        try:
+            trials = sweep(recipe, panel, storage=workspace.settings.runs, run_id=run_id, resume=resume, progress=tell)
+        except KeyboardInterrupt:
+            say(f"stopped; `bellwether train {name} --resume {run_id}` goes on where it was")
+            raise
+        for trial in trials:  # a run that is resumed brings those that were done before
+            log.take(trial)
+    return trials
 
 
 def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) -> Champion:

@@ -107,13 +107,13 @@ class ComponentPredictor:
         now = self._clock()
         if state.recipe.serving.clock == "data":  # history and simulation: what the lake holds has closed
             now = max(now, newest_time(context))
-        made = [posted_features(p, state.features, session, context, now) for p in posted]
+        made = [posted_features(p, state.features, session, context, now, state.lookback) for p in posted]
         return [
             m if isinstance(m, Refused) else self._explained(p.symbol, m) for p, m in zip(posted, made, strict=True)
         ]
 
     def _explained(self, symbol: str, made: PostedFeatures) -> Explained:
-        prediction = Prediction(symbol=symbol, ts_event=made.ts, probabilities=self._state.predict(made.x))
+        prediction = Prediction(symbol=symbol, ts_event=made.ts, probabilities=self._state.predict(made.seen))
         return Explained(prediction=prediction, features=self._state.named(made.x), notes=made.notes)
 
 

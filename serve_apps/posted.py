@@ -16,6 +16,7 @@ from data.features.market import MarketContext, component_features
 from data.intake.quality import screen_rows
 from data.sources.base import RAW
 from data.wall import times
+from serve_apps.window import window
 
 Flags = NDArray[np.bool_]
 
@@ -39,15 +40,16 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True)
 class PostedFeatures:
-    """Features of the last posted bar, its close, and what was assumed."""
+    """Features of the last posted bar, the rows the model looks at as one, its close, and what was assumed."""
 
     ts: int
     x: Floats
+    seen: Floats
     notes: tuple[str, ...]
 
 
 def posted_features(
-    posted: Posted, features: FeatureSet, session: Session, context: MarketContext, now: int
+    posted: Posted, features: FeatureSet, session: Session, context: MarketContext, now: int, lookback: int = 1
 ) -> PostedFeatures | Refused:
     """Features of the last posted bar.
 
@@ -59,6 +61,8 @@ def posted_features(
     ----------
     now : int
         UTC nanoseconds; a bar that closes later is not closed yet.
+    lookback : int
+        Rows the model looks at.
     """
     ts = times(posted.bars)
     if refused := _unfit(posted, ts, session, now):
@@ -68,10 +72,13 @@ def posted_features(
     unknown: Flags = np.asarray(np.isnan(basket).any(axis=1))
     if posted.assume_flat_basket and unknown.any():
         basket, notes = _flat(basket, unknown, ts, context)
-    x = component_features(features, posted.bars, session, MarketContext(ts=ts, values=basket))[-1]
-    if not np.isfinite(x).all():
-        return _not_known(x, features, unknown, ts, posted.assume_flat_basket)
-    return PostedFeatures(ts=int(ts[-1]), x=x, notes=notes)
+    x = component_features(features, posted.bars, session, MarketContext(ts=ts, values=basket))
+    if not np.isfinite(x[-1]).all():
+        return _not_known(x[-1], features, unknown, ts, posted.assume_flat_basket)
+    if (seen := window(x, lookback)) is None:
+        why = f"the model looks at {lookback} bars whose features are known; send a longer history"
+        return Refused(field=("bars",), message=why)
+    return PostedFeatures(ts=int(ts[-1]), x=x[-1], seen=seen, notes=notes)
 
 
 def _unfit(posted: Posted, ts: Ints, session: Session, now: int) -> Refused | None:

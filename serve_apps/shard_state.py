@@ -23,6 +23,7 @@ from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
 from data.wall import times
 from data.weights.table import weights_kind
+from serve_apps.window import window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class ShardState:
         self.recipe, self.lake, self.symbols, self.model = recipe, lake, tuple(symbols), version
         self.features = features_of(recipe.features)
         check_contract(artefact.contract, recipe, self.features)
-        self.predictor = Predictor(artefact)
+        self.predictor, self.lookback = Predictor(artefact), artefact.contract.lookback
 
     def version(self) -> str:
         """What a view depends on, as a short text; changes if and only if it does."""
@@ -80,7 +81,7 @@ class ShardState:
         return View(stamp=stamp, context=context, newest=newest)
 
     def predict(self, x: Floats) -> tuple[float, ...]:
-        """Class probabilities of one row of features.
+        """Class probabilities of one row of features, or of one `window` of them.
 
         Rows go through the graph one by one: together they would come out different in the last bit, depending on
         how many share the call, and so on how the universe is cut into shards.
@@ -107,7 +108,9 @@ class ShardState:
         if not np.isfinite(x[-1]).all():
             unknown = [n for n, v in zip(self.features.outputs, x[-1], strict=True) if not np.isfinite(v)]
             return Absence(status="missing", reason=f"features of its newest bar are not known: {', '.join(unknown)}")
-        prediction = Prediction(symbol=symbol, ts_event=int(times(bars)[-1]), probabilities=self.predict(x[-1]))
+        if (seen := window(x, self.lookback)) is None:
+            return Absence(status="missing", reason=f"the model looks at {self.lookback} bars whose features are known")
+        prediction = Prediction(symbol=symbol, ts_event=int(times(bars)[-1]), probabilities=self.predict(seen))
         return Newest(prediction=prediction, features=self.named(x[-1]))
 
 
@@ -121,7 +124,10 @@ def check_contract(contract: Contract, recipe: Recipe, features: FeatureSet) -> 
         "components": (contract.symbols, recipe.universe.symbols),
         "horizon": (contract.horizon, recipe.target.horizon),
         "overnight": (contract.overnight, recipe.target.overnight),
+        "columns": (contract.reads, "features"),
     }
+    if recipe.target.overnight == "drop":  # a window of training rows skips the last bar of a session
+        pairs["lookback"] = (contract.lookback, 1)
     for what, (model, served) in pairs.items():
         if model != served:
             raise ModelError(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bellwether.errors import BadFeatures, ModelError
-from bellwether.models.artefact import CONTRACT, GRAPH, Artefact, Contract
+from bellwether.models.artefact import CONTRACT, FILES, Artefact, Contract
 from bellwether.models.constant import Constant
 from bellwether.models.predictor import Predictor
 
@@ -31,14 +31,14 @@ def contract(graph: bytes, **changes: object) -> Contract:
         "definition": "d", "warmup": 20, "target": "action_5", "horizon": 1, "overnight": "keep",
         "classes": ("down", "up"), "edges": (0.1,), "buy": 0.5, "sell": -0.5, "train_start": now, "train_end": now,
         "train_rows": 100, "metrics": {"macro_f1": 0.1 + 0.2}, "baselines": {}, "verdict": {"passed": True},
-        "versions": {"numpy": "2"}, "graph_sha256": hashlib.sha256(graph).hexdigest(), "created_at": now,
+        "versions": {"numpy": "2"}, "sha256": hashlib.sha256(graph).hexdigest(), "created_at": now,
     }  # fmt: skip
     return Contract(**fields | changes)
 
 
 def artefact(**changes: object) -> Artefact:
     graph = MODEL.graph()
-    return Artefact(graph=graph, contract=contract(graph, **changes))
+    return Artefact(content=graph, contract=contract(graph, **changes))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def edit(directory: Path, **changes: object) -> None:
 
 def test_what_is_saved_is_loaded(saved):
     assert Artefact.load(saved) == artefact()
-    assert sorted(p.name for p in saved.iterdir()) == [CONTRACT, GRAPH]
+    assert sorted(p.name for p in saved.iterdir()) == [CONTRACT, FILES["onnx"]]
 
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -92,9 +92,7 @@ def test_what_json_cannot_say_is_refused_by_name(field, value):
         contract(b"", **{field: {"x": value}})
 
 
-@pytest.mark.parametrize(
-    "changes", [{"edges": (float("nan"),)}, {"features": ()}, {"graph_sha256": "abc"}, {"surprise": 1}]
-)
+@pytest.mark.parametrize("changes", [{"edges": (float("nan"),)}, {"features": ()}, {"sha256": "abc"}, {"surprise": 1}])
 def test_a_contract_that_makes_no_sense_is_refused(changes):
     with pytest.raises(ValidationError, match=next(iter(changes))):
         contract(b"", **changes)
@@ -107,21 +105,21 @@ def test_a_contract_is_not_changed_in_place():
 
 def test_another_graph_under_the_same_contract_is_refused(saved):
     other = Constant(probabilities=np.array([0.5, 0.5]), n_features=3).graph()
-    (saved / GRAPH).write_bytes(other)
+    (saved / FILES["onnx"]).write_bytes(other)
     with pytest.raises(ModelError, match="do not belong together"):
         Artefact.load(saved)
 
 
 def test_a_graph_that_is_no_onnx_is_refused(saved):
-    (saved / GRAPH).write_bytes(b"junk")
-    edit(saved, graph_sha256=hashlib.sha256(b"junk").hexdigest())
+    (saved / FILES["onnx"]).write_bytes(b"junk")
+    edit(saved, sha256=hashlib.sha256(b"junk").hexdigest())
     with pytest.raises(ModelError, match="not a valid ONNX model"):
         Artefact.load(saved)
 
 
 def test_a_contract_of_another_schema_is_refused_before_its_fields_are_read(saved):
-    edit(saved, schema_version=2, something_new=True)
-    with pytest.raises(ModelError, match="schema version 2 and this Bellwether reads 1"):
+    edit(saved, schema_version=3, something_new=True)
+    with pytest.raises(ModelError, match="schema version 3 and this Bellwether reads 2"):
         Artefact.load(saved)
 
 
@@ -141,7 +139,7 @@ def test_a_file_that_is_no_contract_is_refused(saved, text):
         Artefact.load(saved)
 
 
-@pytest.mark.parametrize("name", [GRAPH, CONTRACT])
+@pytest.mark.parametrize("name", [FILES["onnx"], CONTRACT])
 def test_a_missing_file_is_reported(saved, name):
     (saved / name).unlink()
     with pytest.raises(ModelError, match="holds no artefact"):
@@ -172,7 +170,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_mismatched_parts_are_not_saved(tmp_path):
     made = artefact()
     with pytest.raises(ModelError, match="do not belong together"):
-        Artefact(graph=made.graph + b"\0", contract=made.contract).save(tmp_path / "model")
+        Artefact(content=made.content + b"\0", contract=made.contract).save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -190,7 +188,7 @@ def test_a_predictor_refuses_a_graph_of_another_shape(changes):
 
 def test_a_predictor_refuses_what_onnxruntime_cannot_load():
     with pytest.raises(ModelError, match="onnxruntime cannot load the graph"):
-        Predictor(Artefact(graph=b"junk", contract=contract(b"junk")))
+        Predictor(Artefact(content=b"junk", contract=contract(b"junk")))
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 2), (1, 4), (1, 1, 3)])

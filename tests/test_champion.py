@@ -16,6 +16,7 @@ from optuna.samplers import RandomSampler
 from bellwether.config.recipe import Part, Recipe, Search, Serving, Universe, Validation
 from bellwether.errors import ConfigError, ModelError
 from bellwether.models.predictor import Predictor
+from bellwether.models.training import Task
 from bellwether.validation.gate import Verdict
 from bellwether.validation.walk_forward import split
 from data.panel import Panel
@@ -40,6 +41,7 @@ def panel(signal: float = 0.5, times: int = 240, seed: int = 0) -> Panel:
     return Panel(
         x=x,
         outcome=0.01 * (np.sqrt(signal) * x[:, 0] + np.sqrt(1 - signal) * rng.normal(size=len(ts))),
+        value=np.ones(len(ts)),
         ts=ts,
         t1=ts + HOUR,
         who=np.tile(np.arange(len(SYMBOLS)), times),
@@ -66,18 +68,9 @@ def swept(on: Panel) -> list[TrialResult]:
     """A small sweep in this process: two draws of logistic, and the baselines."""
     posed, trials = pose(recipe(), on), []
     for seed in (0, 1):
-        params = Space(("logistic",))(create_study(sampler=RandomSampler(seed=seed)).ask())["params"]
-        scores = [score_fold(posed, "logistic", params, fold) for fold in range(3)]
-        trials.append(
-            TrialResult(
-                family="logistic",
-                params=params,
-                baseline=False,
-                macro_f1=tuple(s.macro_f1 for s in scores),
-                accuracy=tuple(s.accuracy for s in scores),
-                seconds=0.1,
-            )
-        )
+        params = Space(("logistic",), Task.CLASSIFY)(create_study(sampler=RandomSampler(seed=seed)).ask())["params"]
+        scores = tuple(score_fold(posed, "logistic", params, fold) for fold in range(3))
+        trials.append(TrialResult(family="logistic", params=params, baseline=False, folds=scores, id=str(seed)))
     return trials + [run_baseline(posed, name) for name in posed.baselines]
 
 
@@ -111,7 +104,8 @@ def test_the_best_family_passes_on_a_planted_market(planted):
     assert champion.verdict.passed
     assert contract.family == "logistic"
     assert Verdict.model_validate(contract.verdict) == champion.verdict
-    assert contract.metrics["holdout"]["low"] > contract.baselines["stratified"]["holdout"]["high"]
+    ours, theirs = (m["holdout"]["scores"]["macro_f1"] for m in (contract.metrics, contract.baselines["stratified"]))
+    assert ours["low"] > theirs["high"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -128,10 +122,10 @@ def test_the_contract_states_the_rows_it_was_fitted_on(planted):
     assert contract.train_rows == len(cut.selection)
     assert contract.train_end == datetime.fromtimestamp(on.ts[cut.selection].max() / 1e9, tz=UTC)
     assert contract.train_end < datetime.fromisoformat(contract.metrics["holdout"]["start"])
-    assert contract.graph_sha256 == hashlib.sha256(champion.artefact.graph).hexdigest()
+    assert contract.sha256 == hashlib.sha256(champion.artefact.content).hexdigest()
     assert (contract.buy, contract.sell) == (0.5, -0.5)
     assert {"python", "numpy", "scikit-learn", "lightgbm", "xgboost", "onnx", "ray"} <= set(contract.versions)
-    assert json.loads(contract.model_dump_json())["metrics"]["macro_f1"] == contract.metrics["macro_f1"]
+    assert json.loads(contract.model_dump_json())["metrics"]["score"] == contract.metrics["score"]
 
 
 def test_the_graph_is_the_model_the_holdout_figures_describe(planted):
@@ -140,7 +134,7 @@ def test_the_graph_is_the_model_the_holdout_figures_describe(planted):
     predicted = Predictor(champion.artefact).predict(on.x[held]).argmax(axis=1)
     edges = np.array(champion.artefact.contract.edges)
     right = np.mean(predicted == np.digitize(on.outcome[held], edges))
-    assert right == pytest.approx(champion.artefact.contract.metrics["holdout"]["accuracy"], abs=2 / len(held))
+    assert right == pytest.approx(champion.artefact.contract.metrics["holdout"]["scores"]["accuracy"]["value"], abs=2 / len(held))
 
 
 def test_the_holdout_changes_neither_the_model_nor_the_edges(planted):
@@ -158,10 +152,11 @@ def test_the_holdout_changes_neither_the_model_nor_the_edges(planted):
 def test_folds_and_holdout_of_every_baseline_are_in_the_contract(planted):
     _, champion = planted
     for figures in (champion.artefact.contract.metrics, *champion.artefact.contract.baselines.values()):
-        assert len(figures["folds"]["macro_f1"]) == 3
-        assert figures["macro_f1"] == pytest.approx(np.mean(figures["folds"]["macro_f1"]))
-        assert figures["holdout"]["low"] <= figures["holdout"]["macro_f1"] <= figures["holdout"]["high"]
-    assert set(champion.artefact.contract.baselines) == {"majority", "stratified"}
+        assert len(figures["folds"]) == 3
+        assert figures["score"] == pytest.approx(np.mean(figures["folds"]))
+        for found in figures["holdout"]["scores"].values():
+            assert found["low"] <= found["value"] <= found["high"]
+    assert set(champion.artefact.contract.baselines) == {"majority", "stratified", "persistence"}
 
 
 def test_without_a_finished_trial_there_is_no_champion():
@@ -235,5 +230,6 @@ def test_labels_are_the_most_probable_class_unless_the_model_draws():
     on = panel()
     posed = pose(recipe(), on)
     fold = posed.folds[0]
-    fitted = posed.families["majority"].fit(on.x[fold.train], fold.y_train, {}, 5, 0)
-    np.testing.assert_array_equal(labels(fitted, on.x[:9], 0), np.full(9, np.bincount(fold.y_train).argmax()))
+    fitted = posed.families["majority"].train(posed.training(fold, "majority", {}), {})
+    most = np.bincount(fold.labels[fold.train]).argmax()
+    np.testing.assert_array_equal(labels(fitted, on.x[:9], fitted.predict(on.x[:9]), 0), np.full(9, most))

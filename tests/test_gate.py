@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from bellwether.config.recipe import Gate, Validation
-from bellwether.errors import ConfigError
+from bellwether.errors import ConfigError, DataError
 from bellwether.validation.gate import Candidate, Verdict, judge
 from bellwether.validation.metrics import macro_f1
+from bellwether.validation.scores import SCORES, Evaluation
 from bellwether.validation.walk_forward import split
 
 Ints = NDArray[np.int64]
@@ -68,6 +70,7 @@ def test_a_plain_signal_passes():
     verdict = verdict_on(signal=0.5, seed=1)
     assert verdict.passed
     assert verdict.low > 0.05
+    assert verdict.metric == "macro_f1"
     assert verdict.reason.startswith("nearest_centre beats every baseline")
 
 
@@ -134,3 +137,148 @@ def test_without_a_baseline_there_is_no_verdict():
         judge(ours, [], **rows)
     with pytest.raises(ConfigError, match="rival has 1 folds and ours 2"):
         judge(ours, [Candidate(family="rival", predicted=ours.predicted, folds=(0.5,))], **rows)
+
+
+def changes_judged(share: float, rival_share: float = 0.0, steps: int = 1, scale: float = 1.0, **more) -> Verdict:
+    """A champion that knows a share of each change on the holdout, beside noise, against persistence and a rival."""
+    rng = np.random.default_rng(0)
+    ts = np.repeat(np.arange(150), 4)
+    y = scale * rng.normal(size=(600, steps))
+
+    def candidate(name: str, known: float, fold: float) -> Candidate:
+        said = known * (y + 0.5 * scale * rng.normal(size=y.shape))
+        return Candidate(family=name, predicted=said, folds=(fold, fold + 0.01, fold + 0.02))
+
+    rivals = [candidate("persistence", 0.0, 0.0), candidate("linear", rival_share, 0.1)]
+    settings = {"ts": ts, "y": y, "n_classes": 0, "gate": GATE, "families": 5} | more
+    return judge(candidate("ours", share, 0.3), rivals, **settings)
+
+
+def test_values_are_judged_by_skill():
+    verdict = changes_judged(0.8, rival_share=0.1)
+    assert verdict.passed
+    assert verdict.metric == "skill"
+    assert verdict.baseline_family == "linear"
+    assert 0.0 < verdict.low < verdict.lift < verdict.high
+    assert verdict.lift == pytest.approx(verdict.champion - verdict.baseline)
+    assert verdict.champion == pytest.approx(1.0 - 0.2**2 - 0.4**2, abs=0.03)
+    assert [c.score for c in verdict.against if c.family == "persistence"] == [0.0]
+    assert "its holdout skill is" in verdict.reason
+
+
+def test_a_lift_in_skill_is_the_difference_in_squared_error_in_units_of_persistence():
+    rng = np.random.default_rng(0)
+    y, ours, theirs = rng.normal(size=(3, 200))
+    champion, rival = (
+        Candidate(family=name, predicted=said, folds=(0.1, 0.2)) for name, said in (("ours", ours), ("theirs", theirs))
+    )
+    verdict = judge(champion, [rival], ts=np.arange(200), y=y, n_classes=0, gate=GATE, families=1)
+    expected = (np.mean((theirs - y) ** 2) - np.mean((ours - y) ** 2)) / np.mean(y**2)
+    assert verdict.lift == pytest.approx(expected)
+    kind = SCORES["skill"]
+    rows = Evaluation(ts=np.arange(200), who=np.zeros(200, int), y=y, values=ours)
+    assert verdict.champion == pytest.approx(kind.of(rows))
+
+
+def test_values_that_nothing_foretells_do_not_pass():
+    for share in (0.0, -0.2):
+        verdict = changes_judged(share)
+        assert not verdict.passed
+        assert verdict.low <= 0.0
+
+
+def test_no_noise_passes_as_skill():
+    passed = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        y, said = rng.normal(size=(2, 400))
+        ours = Candidate(family="ours", predicted=0.05 * said, folds=(0.3, 0.31))
+        still = Candidate(family="persistence", predicted=np.zeros(400), folds=(0.0, 0.0))
+        verdict = judge(
+            ours, [still], ts=np.repeat(np.arange(100), 4), y=y, n_classes=0, gate=Gate(confidence=0.95), families=1
+        )
+        passed += verdict.passed
+    assert passed <= 3
+
+
+def test_skill_does_not_depend_on_units():
+    small, large = changes_judged(0.5, scale=1e-6), changes_judged(0.5, scale=1e6)
+    assert (small.lift, small.low, small.high) == pytest.approx((large.lift, large.low, large.high), rel=1e-6)
+
+
+def test_several_steps_are_judged_by_their_mean():
+    verdict = changes_judged(0.8, steps=3)
+    assert verdict.passed
+    assert verdict.champion == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_lucky_holdout_is_not_enough_for_values_either():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    ours = Candidate(family="ours", predicted=0.9 * y, folds=(0.5, -0.5, 0.0))
+    still = Candidate(family="persistence", predicted=np.zeros(200), folds=(0.0, 0.0, 0.0))
+    verdict = judge(ours, [still], ts=np.arange(200), y=y, n_classes=0, gate=GATE, families=1)
+    assert not verdict.passed
+    assert "in the folds" in verdict.reason
+
+
+def test_values_without_any_change_have_no_verdict():
+    ours = Candidate(family="ours", predicted=np.ones(9), folds=(0.5, 0.6))
+    still = Candidate(family="persistence", predicted=np.zeros(9), folds=(0.0, 0.0))
+    rows = {"ts": np.arange(9), "n_classes": 0, "gate": GATE, "families": 1}
+    with pytest.raises(DataError, match="nothing changes in the holdout"):
+        judge(ours, [still], y=np.zeros(9), **rows)
+    with pytest.raises(DataError, match=r"values have shape \(8,\) and predictions \(9,\)"):
+        judge(ours, [still], y=np.ones(8), **rows | {"ts": np.arange(8)})
+    with pytest.raises(DataError, match="persistence has a fold without a skill"):
+        judge(ours, [replace(still, folds=(0.0, np.nan))], y=np.ones(9), **rows)
+
+
+def sized(direction: float, *, demand: bool, given: bool = True) -> Verdict:
+    """A champion that knows how large each move is, and its direction in a share ``direction`` of rows."""
+    rng = np.random.default_rng(0)
+    ts, y = np.repeat(np.arange(200), 4), rng.integers(0, 5, 800)
+    mirrored = np.where(rng.random(800) < 0.5 + direction / 2, y, 4 - y)  # by chance the other sign
+    p = 0.8 * np.eye(5)[mirrored] + 0.04
+    ours = Candidate(family="ours", predicted=mirrored, folds=(0.5, 0.51), probabilities=p if given else None)
+    guess = Candidate(family="guess", predicted=rng.integers(0, 5, 800), folds=(0.2, 0.21))
+    return judge(ours, [guess], ts=ts, y=y, n_classes=5, gate=Gate(confidence=0.95), families=2, directional=demand)
+
+
+def test_a_model_of_size_alone_passes_unless_direction_is_demanded():
+    free, demanding = sized(0.0, demand=False), sized(0.0, demand=True)
+    assert free.passed
+    assert free.directional.low < 0.0 < free.directional.high
+    assert not demanding.passed
+    assert "directional score" in demanding.reason
+    assert (demanding.lift, demanding.low, demanding.directional) == (free.lift, free.low, free.directional)
+
+
+def test_a_model_of_direction_passes_where_it_is_demanded():
+    verdict = sized(0.5, demand=True)
+    assert verdict.passed
+    assert verdict.directional.value == pytest.approx(0.5, abs=0.1)
+    assert verdict.directional.low > 0.0
+
+
+def test_direction_is_read_from_probabilities():
+    assert sized(0.5, demand=False, given=False).directional is None
+    with pytest.raises(ConfigError, match="no probabilities"):
+        sized(0.5, demand=True, given=False)
+
+
+def test_a_holdout_that_only_rises_shows_no_direction():
+    y = np.abs(np.random.default_rng(0).normal(size=200))
+    ours = Candidate(family="ours", predicted=0.9 * y, folds=(0.5, 0.51))
+    still = Candidate(family="persistence", predicted=0.0 * y, folds=(0.0, 0.0))
+    rows = {"ts": np.arange(200), "y": y, "n_classes": 0, "gate": GATE, "families": 1}
+    assert judge(ours, [still], **rows).passed
+    verdict = judge(ours, [still], **rows, directional=True)
+    assert not verdict.passed
+    assert verdict.directional is None
+    assert "no rises or no falls" in verdict.reason
+
+
+def test_a_verdict_on_values_survives_json():
+    verdict = changes_judged(0.5)
+    assert Verdict.model_validate(json.loads(verdict.model_dump_json())) == verdict

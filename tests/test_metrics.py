@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from bellwether.errors import DataError
 from bellwether.validation.metrics import (
     accuracy,
+    accuracy_of,
     confusion,
+    confusion_sums,
     f1_of,
     grouped_confusion,
     macro_f1,
+    precision_of,
+    recall_of,
+    weighted_f1_of,
 )
 
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
@@ -30,6 +35,18 @@ def test_classification_scores_equal_scikit_learn(rows):
     np.testing.assert_array_equal(confusion(y, predicted, 5), confusion_matrix(y, predicted, labels=labels))
 
 
+@settings(deadline=None, max_examples=50)
+@given(pairs)
+def test_scores_of_counts_equal_scikit_learn(rows):
+    y, predicted = np.array(rows, np.int64).T
+    counts, settings = confusion(y, predicted, 5), {"labels": list(range(5)), "zero_division": 0}
+    macro = {"average": "macro"} | settings
+    assert accuracy_of(counts) == pytest.approx(accuracy_score(y, predicted))
+    assert precision_of(counts) == pytest.approx(precision_score(y, predicted, **macro))
+    assert recall_of(counts) == pytest.approx(recall_score(y, predicted, **macro))
+    assert weighted_f1_of(counts) == pytest.approx(f1_score(y, predicted, average="weighted", **settings))
+
+
 @given(pairs, st.integers(1, 7))
 def test_counts_of_timestamps_add_up_to_the_whole(rows, n_times):
     y, predicted = np.array(rows, np.int64).T
@@ -38,12 +55,20 @@ def test_counts_of_timestamps_add_up_to_the_whole(rows, n_times):
     assert len(groups) == len(np.unique(ts))
     np.testing.assert_array_equal(groups.sum(axis=0), confusion(y, predicted, 5))
     np.testing.assert_array_equal(groups[0], confusion(y[ts == 0], predicted[ts == 0], 5))
+    assert confusion_sums(ts, y, predicted, 5).value == pytest.approx(macro_f1(y, predicted, 5))
 
 
-def test_f1_of_many_tables_at_once():
+@pytest.mark.parametrize("figure", [accuracy_of, precision_of, recall_of, f1_of, weighted_f1_of])
+def test_scores_of_many_tables_at_once(figure):
     tables = np.random.default_rng(0).integers(0, 9, (4, 3, 5, 5))
-    one_by_one = [[float(f1_of(t)) for t in row] for row in tables]
-    np.testing.assert_allclose(f1_of(tables), one_by_one)
+    one_by_one = [[float(figure(t)) for t in row] for row in tables]
+    np.testing.assert_allclose(figure(tables), one_by_one)
+
+
+def test_a_table_without_rows_has_no_accuracy():
+    nothing = np.zeros((1, 3, 3))
+    assert np.isnan(accuracy_of(nothing)).all()
+    assert np.isnan(weighted_f1_of(nothing)).all()
 
 
 def test_what_cannot_be_scored_is_refused():

@@ -1,44 +1,80 @@
-"""What the table runs on every family: nobody writes these again for a new one."""
+"""What the table runs on every family, for every task it can do: nobody writes these again for a new one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
-from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
-from sklearn.utils.class_weight import compute_sample_weight
 
-from bellwether.errors import BadFeatures, ModelError, TaskRefused, UnknownName
-from bellwether.models import FAMILIES, family, family_names
+from bellwether.errors import BadFeatures, ModelError, TaskRefused
+from bellwether.models import family, family_names
 from bellwether.models.artefact import Artefact, Contract
-from bellwether.models.base import Family, Fitted, Sampled, Task
+from bellwether.models.base import Bundled, Family, Fitted, Ranged, Reads, Task
 from bellwether.models.predictor import Predictor
-from bellwether.models.rows import training_rows
+from bellwether.models.training import Training, plain
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("return", "volatility", "rsi", "hour", "ulp", "noise")
 CLASSES = ("strong_sell", "sell", "hold", "buy", "strong_buy")
+CUTS = (-0.842, -0.253, 0.253, 0.842)
+CLASSIFY, REGRESS = Task.CLASSIFY, Task.REGRESS
 
 every_family = pytest.mark.parametrize("name", family_names())
-every_searched_family = pytest.mark.parametrize("name", [n for n in family_names() if not family(n).baseline])
+every_task = pytest.mark.parametrize(
+    ("name", "task"),
+    [pytest.param(n, t, id=f"{n}-{t.value}") for n in family_names() for t in sorted(family(n).tasks, key=str)],
+)
+every_searched_task = pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        pytest.param(n, t, id=f"{n}-{t.value}")
+        for n in family_names()
+        for t in sorted(family(n).tasks, key=str)
+        if not family(n).baseline
+    ],
+)
+SIZE = 0.01
+"""Standard deviation of a value: of the order of an hour's return."""
 
 
-def market(signal: float, rows: int = 3000, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Features on the scales that real ones have, and five equally frequent classes.
+def columns(name: str, params: dict[str, Any]) -> tuple[str, ...]:
+    """Names of one row of what a family reads."""
+    if family(name).needs:
+        return family(name).needs
+    return {Reads.FEATURES: NAMES, Reads.PRICES: ("who", "a", "b")}.get(family(name).reads, ("outcome",))
 
-    ``signal`` is the share of the outcome that the features explain. ``rsi`` and ``hour`` take few values, so that
-    they fall on split points; ``ulp`` takes neighbouring float32 values, between which float32 has nothing.
+
+def market(name: str, task: Task, signal: float, rows: int = 2500, seed: int = 3) -> Training:
+    """Rows of one symbol in the shape a family reads, of whose outcome ``signal`` is the share that can be foreseen.
+
+    Features are on the scales that real ones have: ``rsi`` and ``hour`` take few values, so that they fall on split
+    points; ``ulp`` takes neighbouring float32 values, between which float32 has nothing. A family that reads outcomes
+    gets an autoregressive series, one that reads prices two that are tied together.
     """
+    params = family(name).standard(task)
+    lookback = params.get("lookback", 1)
     rng = np.random.default_rng(seed)
+    read = {Reads.FEATURES: features, Reads.PRICES: prices}.get(family(name).reads, outcomes)
+    x, outcome = read(name, rng, signal, rows, lookback)
+    if family(name).reads is Reads.LABELS:
+        x = np.digitize(x, CUTS).astype(float)
+    y = np.digitize(outcome, CUTS) if task is CLASSIFY else SIZE * outcome[:, None]
+    if family(name).reads is Reads.OUTCOMES:
+        x = SIZE * x
+    classes = len(CLASSES) if task is CLASSIFY else 0
+    return plain(x, y, classes=classes, lookback=lookback, names=columns(name, params))
+
+
+def features(name: str, rng: np.random.Generator, signal: float, rows: int, lookback: int) -> tuple[Any, Any]:
     drive = rng.normal(size=rows)
     ulp = np.float32(0.1).view(np.int32) + rng.integers(0, 16, rows).astype(np.int32)
     x = np.column_stack(
@@ -51,37 +87,73 @@ def market(signal: float, rows: int = 3000, seed: int = 3) -> tuple[np.ndarray, 
             rng.normal(size=rows),
         ]
     )
+    if needs := family(name).needs:
+        x = np.column_stack([np.exp(drive), *(np.exp(rng.normal(size=(len(needs) - 1, rows))))])
     outcome = np.sqrt(signal) * drive + np.sqrt(1 - signal) * rng.normal(size=rows)
-    return x, np.digitize(outcome, [-0.842, -0.253, 0.253, 0.842])
+    back = np.maximum(np.arange(rows)[:, None] + np.arange(1 - lookback, 1), 0)
+    return x[back].reshape(rows, -1), outcome
 
 
-def drawn(name: str, seed: int = 7) -> tuple[dict[str, Any], dict[str, Any]]:
+def outcomes(name: str, rng: np.random.Generator, signal: float, rows: int, lookback: int) -> tuple[Any, Any]:
+    series = np.zeros(rows + lookback + 100)
+    for k in range(1, len(series)):
+        series[k] = np.sqrt(signal) * series[k - 1] + np.sqrt(1 - signal) * rng.normal()
+    at = np.arange(len(series) - rows, len(series))
+    return series[at[:, None] + np.arange(-lookback, 0)], series[at]
+
+
+def prices(name: str, rng: np.random.Generator, signal: float, rows: int, lookback: int) -> tuple[Any, Any]:
+    leader = np.cumsum(SIZE * rng.normal(size=rows + 1))
+    gap = np.zeros(rows + 1)
+    for k in range(rows):
+        gap[k + 1] = (1 - signal) * gap[k] + SIZE * rng.normal()
+    follower = leader + gap if signal else np.cumsum(SIZE * rng.normal(size=rows + 1))
+    x = np.column_stack([np.zeros(rows), 3 + follower[:-1], 4 + leader[:-1]])
+    moved = np.diff(follower)
+    return x, moved / moved.std()
+
+
+def drawn(name: str, task: Task, seed: int = 7) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters from a family's space, and the names and values that Optuna recorded."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
-    return family(name).space(trial), trial.params
+    return family(name).space(trial, task), trial.params
 
 
-def fitted(name: str, x: np.ndarray, y: np.ndarray, point: int = 7) -> Fitted:
-    return family(name).fit(x, y, drawn(name, point)[0], len(CLASSES), 0)
+@cache
+def standard(name: str, task: Task, signal: float = 0.3) -> tuple[Fitted, Training]:
+    """A family with its defaults on the market above; fitted once a session."""
+    rows = market(name, task, signal)
+    return family(name).train(rows, family(name).standard(task)), rows
 
 
-def artefact(model: Fitted, **changes: object) -> Artefact:
-    graph, now = model.graph(), datetime(2025, 6, 1, tzinfo=UTC)
+def artefact(name: str, task: Task, model: Fitted, rows: Training, **changes: object) -> Artefact:
+    return made_artefact(
+        model, family=name, features=columns(name, {}), lookback=rows.lookback, classes=CLASSES if rows.classes else (),
+        **changes,
+    )  # fmt: skip
+
+
+def made_artefact(model: Fitted, **changes: object) -> Artefact:
+    bundled = isinstance(model, Bundled)
+    content, now = model.bundle().serialise() if bundled else model.graph(), datetime(2025, 6, 1, tzinfo=UTC)
     fields: dict[str, Any] = {
         "recipe": "r", "universe": "u", "symbols": ("A",), "interval": "1h", "family": "f", "params": {}, "seed": 0,
         "feature_set": "s", "features": NAMES, "definition": "d", "warmup": 1, "target": "action_5", "horizon": 1,
         "overnight": "keep", "classes": CLASSES, "edges": (-2.0, -1.0, 1.0, 2.0), "buy": 0.5, "sell": -0.5,
         "train_start": now, "train_end": now, "train_rows": 1, "metrics": {}, "baselines": {}, "verdict": {},
-        "versions": {}, "graph_sha256": hashlib.sha256(graph).hexdigest(), "created_at": now,
+        "versions": {}, "format": "bundle" if bundled else "onnx", "ranged": isinstance(model, Ranged),
+        "sha256": hashlib.sha256(content).hexdigest(), "created_at": now,
     }  # fmt: skip
-    return Artefact(graph=graph, contract=Contract(**fields | changes))
+    return Artefact(content=content, contract=Contract(**fields | changes))
 
 
-def best_score(name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float:
-    """Macro-F1 of the best of three points of the space, as a sweep would find: one draw may be a poor one."""
-    answers = (fitted(name, *train, point).predict(test[0]).argmax(axis=1) for point in range(3))
-    return max(float(f1_score(test[1], answer, average="macro", zero_division=0.0)) for answer in answers)
+def score(model: Fitted, rows: Training) -> float:
+    """Macro-F1, or the share of the variance about zero that is explained."""
+    answer = model.predict(rows.x)
+    if rows.classes:
+        return float(f1_score(rows.y, answer.argmax(axis=1), average="macro", zero_division=0.0))
+    return float(1 - np.mean((rows.y - answer) ** 2) / np.mean(rows.y**2))
 
 
 @every_family
@@ -89,165 +161,187 @@ def test_the_table_is_the_name(name):
     found = family(name)
     assert isinstance(found, Family)
     assert found.name == name
+    assert found.tasks
 
 
-@every_family
-def test_the_same_arguments_give_the_same_model(name):
-    x, y = market(0.3)
-    one, two = fitted(name, x, y), fitted(name, x, y)
-    np.testing.assert_array_equal(one.predict(x), two.predict(x))
-    assert one.graph() == two.graph()
+@every_task
+def test_the_same_arguments_give_the_same_model(name, task):
+    one, rows = standard(name, task)
+    two = family(name).train(rows, family(name).standard(task))
+    np.testing.assert_array_equal(one.predict(rows.x), two.predict(rows.x))
+    if isinstance(one, Bundled):
+        assert one.bundle().serialise() == two.bundle().serialise()
+    else:
+        assert one.graph() == two.graph()
 
 
-@every_family
-def test_probabilities_are_probabilities(name):
-    x, y = market(0.3)
-    p = fitted(name, x, y).predict(x)
-    assert p.shape == (len(x), len(CLASSES))
-    assert p.min() >= 0
-    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-6)
+@every_task
+def test_an_answer_is_probabilities_or_finite_values(name, task):
+    model, rows = standard(name, task)
+    answer = model.predict(rows.x)
+    if task is REGRESS:
+        assert answer.shape == (len(rows.x), 1)
+        assert np.isfinite(answer).all()
+        return
+    assert answer.shape == (len(rows.x), len(CLASSES))
+    assert answer.min() >= 0
+    np.testing.assert_allclose(answer.sum(axis=1), 1.0, atol=1e-6)
 
 
-@every_family
-@pytest.mark.parametrize("point", range(3))
-def test_the_served_graph_equals_the_native_model(name, point):
-    x, y = market(0.3, rows=6000)
-    model = fitted(name, x, y, point)
-    rows = np.vstack([x, market(0.3, rows=4000, seed=9)[0]])
-    served = Predictor(artefact(model)).predict(rows)
-    assert served.dtype == np.float32
-    assert len(rows) == 10_000
-    np.testing.assert_allclose(served, model.predict(rows), rtol=0, atol=1e-5)
+@every_task
+@pytest.mark.parametrize("point", ["standard", 0, 1])
+def test_what_is_served_equals_the_native_model(name, task, point):
+    if point == "standard":
+        model, rows = standard(name, task)
+    else:
+        params = drawn(name, task, point)[0]
+        rows = market(name, task, 0.3, rows=1500)
+        if params.get("lookback", 1) != rows.lookback:
+            params["lookback"] = rows.lookback
+        model = family(name).train(rows, params)
+    many = np.vstack([rows.x, *(market(name, task, 0.3, rows=4250, seed=s).x for s in (8, 9))])[:10_000]
+    predictor = Predictor(artefact(name, task, model, rows))
+    served, scale = predictor.predict(many), 1.0 if task is CLASSIFY else SIZE
+    assert len(many) == 10_000 or point != "standard"
+    np.testing.assert_allclose(served, model.predict(many), rtol=0, atol=1e-5 * scale)
+    if isinstance(model, Ranged):
+        ranges = predictor.quantiles(many)
+        np.testing.assert_allclose(ranges, model.quantiles(many), rtol=0, atol=1e-5 * scale)
+        assert (np.diff(ranges, axis=-1) >= 0).all()
 
 
-@every_family
-def test_one_row_is_served_as_in_a_batch(name):
-    x, y = market(0.3)
-    predictor = Predictor(artefact(fitted(name, x, y)))
-    batch = predictor.predict(x[:50])
-    one_by_one = np.vstack([predictor.predict(x[i : i + 1]) for i in range(50)])
+@every_task
+def test_one_row_is_served_as_in_a_batch(name, task):
+    model, rows = standard(name, task)
+    predictor = Predictor(artefact(name, task, model, rows))
+    batch = predictor.predict(rows.x[:50])
+    one_by_one = np.vstack([predictor.predict(rows.x[i : i + 1]) for i in range(50)])
     np.testing.assert_allclose(one_by_one, batch, rtol=0, atol=1e-6)
-    assert predictor.predict(x[:0]).shape == (0, len(CLASSES))
+    assert predictor.predict(rows.x[:0]).shape == (0, batch.shape[1])
 
 
-@every_family
-def test_saved_and_loaded_predicts_the_same(name, tmp_path):
-    x, y = market(0.3)
-    made = artefact(fitted(name, x, y))
+@every_task
+def test_saved_and_loaded_predicts_the_same(name, task, tmp_path):
+    model, rows = standard(name, task)
+    made = artefact(name, task, model, rows)
     made.save(tmp_path / "model")
     read = Artefact.load(tmp_path / "model")
-    np.testing.assert_array_equal(Predictor(read).predict(x), Predictor(made).predict(x))
+    np.testing.assert_array_equal(Predictor(read).predict(rows.x), Predictor(made).predict(rows.x))
 
 
-@every_family
+@every_task
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
-def test_a_bad_feature_is_named(name, value):
-    x, y = market(0.3, rows=400)
-    predictor = Predictor(artefact(fitted(name, x, y)))
-    x[4, 2] = value
-    with pytest.raises(BadFeatures, match="feature rsi of row 4 is"):
-        predictor.predict(x)
-    with pytest.raises(BadFeatures, match="feature 2 of row 4 is"):
-        fitted(name, x, y)
+def test_a_bad_feature_is_named(name, task, value):
+    model, rows = standard(name, task)
+    column = min(2, len(rows.names) - 1)
+    x = rows.x[:400].copy()
+    place = x.shape[1] - len(rows.names) + column
+    x[4, place] = value
+    with pytest.raises(BadFeatures, match=f"feature {rows.names[column]}.* of row 4 is"):
+        Predictor(artefact(name, task, model, rows)).predict(x)
+    bad = replace(rows.at(np.arange(400)), x=x)
+    with pytest.raises(BadFeatures, match=rf"feature ({place}|{rows.names[column]}.*) of row 4 is"):
+        family(name).train(bad, family(name).standard(task))
 
 
-@every_searched_family
-def test_planted_signal_is_found_and_shuffled_labels_teach_nothing(name):
-    train, test = market(0.6, rows=4000, seed=1), market(0.6, rows=4000, seed=2)
-    shuffled = train[0], np.random.default_rng(0).permutation(train[1])
-    assert best_score(name, train, test) > max(0.35, best_score(name, shuffled, test) + 0.12)
+@every_searched_task
+def test_planted_signal_is_found_and_shuffled_labels_teach_nothing(name, task):
+    train, test = (market(name, task, 0.6, rows=3000, seed=seed) for seed in (1, 2))
+    params = family(name).standard(task)
+    shuffled = replace(train, y=np.random.default_rng(0).permutation(train.y))
+    found, nothing = (score(family(name).train(rows, params), test) for rows in (train, shuffled))
+    if task is CLASSIFY:
+        assert found > max(0.33, nothing + 0.1)
+    else:
+        assert found > max(0.2, nothing + 0.2)
 
 
-@every_family
-def test_nothing_is_found_in_noise(name):
-    train, test = market(0.0, rows=4000, seed=1), market(0.0, rows=4000, seed=2)
-    assert best_score(name, train, test) < 1 / len(CLASSES) + 0.03
+@every_task
+def test_nothing_is_found_in_noise(name, task):
+    train, test = (market(name, task, 0.0, rows=3000, seed=seed) for seed in (1, 2))
+    found = score(family(name).train(train, family(name).standard(task)), test)
+    if task is CLASSIFY:
+        assert found < 1 / len(CLASSES) + 0.035
+    elif name != "last_return":  # which stakes all on the last outcome, whatever it is worth
+        assert -0.3 < found < 0.03
 
 
-@every_family
+@pytest.mark.parametrize("name", [n for n in family_names() if CLASSIFY in family(n).tasks])
 @pytest.mark.parametrize("present", [(2,), (1, 4), (0, 2, 3)])
 def test_absent_classes_get_nothing_and_the_columns_keep_their_order(name, present):
-    x, y = market(0.9)
-    x, y = x[np.isin(y, present)], y[np.isin(y, present)]
-    model = fitted(name, x, y)
-    native, served = model.predict(x), Predictor(artefact(model)).predict(x)
+    rows = market(name, CLASSIFY, 0.9)
+    rows = rows.at(np.isin(rows.y, present))
+    model = family(name).train(rows, family(name).standard(CLASSIFY))
+    native, served = model.predict(rows.x), Predictor(artefact(name, CLASSIFY, model, rows)).predict(rows.x)
     absent = [c for c in range(len(CLASSES)) if c not in present]
-    assert not native[:, absent].any()
-    assert not served[:, absent].any()
+    if family(name).reads is not Reads.LABELS:  # there, a class may have been seen before the rows were cut
+        assert not native[:, absent].any()
+        assert not served[:, absent].any()
     np.testing.assert_allclose(served, native, rtol=0, atol=1e-5)
-    if not family(name).baseline:
-        assert np.mean(served.argmax(axis=1) == y) > 0.7
+    if not family(name).baseline and family(name).reads is Reads.FEATURES:
+        assert np.mean(served.argmax(axis=1) == rows.y) > 0.65
 
 
-@every_family
-@pytest.mark.parametrize("seed", range(5))
-def test_a_family_draws_only_below_its_name(name, seed):
-    params, recorded = drawn(name, seed)
-    assert {f"{name}.{key}": value for key, value in params.items()} == recorded
+@every_task
+@pytest.mark.parametrize("seed", range(4))
+def test_a_family_draws_only_below_its_name_and_its_defaults_are_in_its_space(name, task, seed):
+    params, recorded = drawn(name, task, seed)
+    assert {f"{name}.{key}": value for key, value in params.items() if f"{name}.{key}" in recorded} == recorded
     assert json.loads(json.dumps(params)) == params
+    assert set(family(name).standard(task)) >= {key.removeprefix(f"{name}.") for key in recorded} or not recorded
 
 
 @every_family
 def test_other_tasks_are_refused(name):
-    family(name).check(Task.CLASSIFY)
-    with pytest.raises(TaskRefused, match=f"{name} cannot regress; it can: classify"):
-        family(name).check(Task.REGRESS)
+    kind = family(name)
+    for task in Task:
+        if task in kind.tasks:
+            kind.check(task)
+        else:
+            with pytest.raises(TaskRefused, match=f"{name} cannot {task.value}; it can: "):
+                kind.check(task)
+    if kind.steps:
+        kind.check(REGRESS, steps=3)
+    elif REGRESS in kind.tasks:
+        with pytest.raises(TaskRefused, match=f"{name} predicts one step and the target has 3"):
+            kind.check(REGRESS, steps=3)
+    if kind.needs:
+        with pytest.raises(TaskRefused, match=f"{name} needs the features {kind.needs[0]}"):
+            kind.check(next(iter(kind.tasks)), names=())
 
 
-@every_family
-def test_wrong_training_rows_are_refused(name):
-    x, y = market(0.3, rows=50)
-    with pytest.raises(ModelError, match="at least one row; got 0 rows, 0 classes"):
-        fitted(name, x[:0], y[:0])
-    with pytest.raises(ModelError, match="got 50 rows, 49 classes"):
-        fitted(name, x, y[:-1])
-    with pytest.raises(ModelError, match="must be in 0 … 4; got"):
-        fitted(name, x, y + 1)
+@pytest.mark.parametrize("name", [n for n in family_names() if family(n).steps])
+def test_several_steps_are_predicted_at_once(name):
+    rows = market(name, REGRESS, 0.6)
+    rows = replace(rows, y=np.hstack([rows.y, -2 * rows.y]))
+    model = family(name).train(rows, family(name).standard(REGRESS))
+    native = model.predict(rows.x)
+    assert native.shape == (len(rows.x), 2)
+    served = Predictor(artefact(name, REGRESS, model, rows, steps=2)).predict(rows.x)
+    np.testing.assert_allclose(served, native, rtol=0, atol=2e-5 * SIZE)
+    if not family(name).baseline:
+        assert np.corrcoef(native[:, 0], native[:, 1])[0, 1] < -0.9
+
+
+@every_task
+def test_a_family_that_reports_comes_to_its_end(name, task):
+    rows = market(name, task, 0.3, rows=800)
+    epochs = list(family(name).walk(rows, family(name).standard(task)))
+    assert [e.done for e in epochs] == sorted(e.done for e in epochs)
+    assert all(0 <= e.done <= 1 and np.isfinite([e.loss, e.validation, e.rate]).all() for e in epochs)
+
+
+@every_task
+def test_wrong_training_rows_are_refused(name, task):
+    rows, params = market(name, task, 0.3, rows=50), family(name).standard(task)
+    what = "class" if task is CLASSIFY else "value"
+    with pytest.raises(ModelError, match=f"fit needs one {what} for each row, and at least one row; got 0 rows"):
+        family(name).train(rows.at(np.arange(0)), params)
     with pytest.raises(BadFeatures, match=r"shape \(n, features\); got \(50,\)"):
-        fitted(name, x[:, 0], y)
-
-
-@pytest.mark.parametrize(("name", "strategy"), [("majority", "most_frequent"), ("stratified", "prior")])
-def test_baselines_are_those_of_scikit_learn(name, strategy):
-    x, y = market(0.3)
-    y = np.where(y == 4, 2, y)
-    expected = DummyClassifier(strategy=strategy).fit(x, y).predict_proba(x)
-    np.testing.assert_allclose(fitted(name, x, y).predict(x)[:, :4], expected)
-
-
-def test_the_stratified_baseline_draws_its_labels():
-    x, y = market(0.3, rows=20_000)
-    y = np.where(y == 1, 2, y)
-    model = fitted("stratified", x, y)
-    assert isinstance(model, Sampled)
-    labels = model.labels(x, 5)
-    np.testing.assert_array_equal(labels, model.labels(x, 5))
-    assert (labels != model.labels(x, 6)).any()
-    shares = np.bincount(labels, minlength=5) / len(labels)
-    np.testing.assert_allclose(shares, np.bincount(y, minlength=5) / len(y), atol=0.015)
-    assert shares[1] == 0
-    assert not isinstance(fitted("majority", x, y), Sampled)
-
-
-def test_balanced_weights_are_those_of_scikit_learn():
-    x, y = market(0.3)
-    y = np.where(y == 1, 2, y)
-    weights = training_rows(x, y, 5).balanced
-    np.testing.assert_allclose(weights, compute_sample_weight("balanced", y))
-    assert weights.mean() == pytest.approx(1.0)
-
-
-def test_an_unknown_family_is_answered_with_the_known_ones():
-    with pytest.raises(UnknownName, match="no model family 'catboost'; known: extra_trees, lightgbm"):
-        family("catboost")
-
-
-def test_the_table_imports_no_library_until_asked():
-    heavy = {"lightgbm", "xgboost", "sklearn", "skl2onnx", "optuna", "mlflow"}
-    code = (
-        f"import sys, bellwether.models, bellwether.models.predictor, bellwether.registry; "
-        f"print({heavy!r} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
-    assert len(FAMILIES) >= 7
+        family(name).train(replace(rows, x=rows.x[:, 0]), params)
+    if task is CLASSIFY:
+        with pytest.raises(ModelError, match="must be in 0 … 4; got"):
+            family(name).train(replace(rows, y=rows.y + 1), params)
+    else:
+        with pytest.raises(ModelError, match="values to fit to must be finite"):
+            family(name).train(replace(rows, y=rows.y * np.nan), params)

@@ -36,9 +36,9 @@ def artefact(verdict: dict[str, Any] = PASSED, share: float = 0.25) -> Artefact:
         seed=3, feature_set="hourly", features=("rsi", "atr"), definition="d", warmup=20, target="action_5", horizon=1,
         overnight="keep", classes=("down", "up"), edges=(0.0,), buy=0.5, sell=-0.5, train_start=START, train_end=START,
         train_rows=100, metrics={}, baselines={}, verdict=verdict, versions={}, created_at=START,
-        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        sha256=hashlib.sha256(graph).hexdigest(),
     )  # fmt: skip
-    return Artefact(graph=graph, contract=contract)
+    return Artefact(content=graph, contract=contract)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_versions_are_listed_newest_first(registry, name):
     second, first = registry.versions(name)
     assert (first.version, first.aliases, first.passed) == (1, ("Production", "Staging"), True)
     assert (second.version, second.aliases, second.passed) == (2, (), False)
-    assert (first.family, first.macro_f1, second.macro_f1) == ("constant", 0.31, 0.21)
+    assert (first.family, first.score, second.score) == ("constant", 0.31, 0.21)
     assert abs(first.created_at - datetime.now(UTC)) < timedelta(minutes=5)
 
 
@@ -129,7 +129,7 @@ def test_other_tools_find_an_mlflow_onnx_model(registry, name):
 
     registered(registry, name)
     source = registry._backend.client.get_model_version(name, "1").source
-    assert mlflow.onnx.load_model(source) == onnx.load_from_string(registry.load(name, 1)[1].graph)
+    assert mlflow.onnx.load_model(source) == onnx.load_from_string(registry.load(name, 1)[1].content)
 
 
 def test_mlflows_global_state_is_left_alone(registry, name):
@@ -317,8 +317,8 @@ def test_a_changed_graph_is_not_loaded(registry, name, store):
     registered(registry, name)
     run = run_of(registry, name, 1).info.run_id
     graph = store.parent / "artifacts" / run / "artifacts" / "model" / "model.onnx"
-    graph.write_bytes(artefact(share=0.9).graph)
-    with pytest.raises(RegistryError, match="version 1 cannot be used: the graph's sha256 is"):
+    graph.write_bytes(artefact(share=0.9).content)
+    with pytest.raises(RegistryError, match="version 1 cannot be used: the model's sha256 is"):
         registry.load(name, 1)
 
 

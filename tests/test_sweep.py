@@ -40,6 +40,7 @@ from tune.trial import FoldTrial, TrialResult
 
 HOUR = 3_600_000_000_000
 SYMBOLS = ("A", "B", "C")
+BASELINES = {"majority", "stratified", "persistence"}
 
 
 def panel(signal: float = 0.5, times: int = 150, seed: int = 0) -> Panel:
@@ -50,6 +51,7 @@ def panel(signal: float = 0.5, times: int = 150, seed: int = 0) -> Panel:
     return Panel(
         x=x,
         outcome=0.01 * (np.sqrt(signal) * x[:, 0] + np.sqrt(1 - signal) * noise),
+        value=np.ones(len(ts)),
         ts=ts,
         t1=ts + HOUR,
         who=np.tile(np.arange(len(SYMBOLS)), times),
@@ -84,16 +86,16 @@ class Flat:
         return b""
 
 
-def fit_slowly(log: str, wait: float, x, y, params, n_classes, seed) -> Flat:
+def fit_slowly(log: str, wait: float, training, params) -> Flat:
     with Path(log).open("a") as lines:
-        lines.write(f"{params['knob']!r} {len(x)}\n")
+        lines.write(f"{params['knob']!r} {len(training.x)}\n")
     if params["knob"] > 1.0:
         raise ValueError("the knob is turned too far")
     time.sleep(wait)
     return Flat()
 
 
-def turn(low: float, high: float, trial: Any) -> dict[str, float]:
+def turn(low: float, high: float, trial: Any, task: Task) -> dict[str, float]:
     return {"knob": trial.suggest_float("slow.knob", low, high)}
 
 
@@ -103,6 +105,7 @@ def with_slow(known: Callable[[str], Family], log: Path, *, wait: float = 0.0, k
         tasks=frozenset({Task.CLASSIFY}),
         space=partial(turn, *knob),
         fit=partial(fit_slowly, str(log), wait),
+        defaults={"knob": (knob[0] + knob[1]) / 2},
     )
     return lambda name: slow if name == "slow" else known(name)
 
@@ -128,23 +131,32 @@ def test_a_draw_holds_the_parameters_of_its_family_only():
     seen = set()
     for _ in range(12):
         trial = study.ask()
-        drawn = Space(("logistic", "extra_trees"))(trial)
+        drawn = Space(("logistic", "extra_trees"), Task.CLASSIFY)(trial)
         seen.add(drawn["family"])
         assert set(trial.params) == {"family"} | {f"{drawn['family']}.{name}" for name in drawn["params"]}
     assert seen == {"logistic", "extra_trees"}
 
 
 def test_half_of_the_budget_goes_round_the_families():
-    first = [p["family"] for p in first_points(("a", "b", "c"), trials=20)]
-    assert first == ["a", "b", "c"] * 3
-    assert [p["family"] for p in first_points(("a", "b", "c"), trials=3)] == ["a", "b", "c"]
+    names = ("logistic", "extra_trees", "random_forest")
+    points = first_points(names, Task.CLASSIFY, trials=20)
+    assert [p["family"] for p in points] == list(names) * 3
+    assert [p["family"] for p in first_points(names, Task.CLASSIFY, trials=3)] == list(names)
+
+
+def test_each_family_is_first_tried_with_its_defaults():
+    points = first_points(("logistic", "extra_trees"), Task.CLASSIFY, trials=8)
+    for point, name in zip(points, ("logistic", "extra_trees"), strict=False):
+        standard = models.family(name).standard(Task.CLASSIFY)
+        assert {key.removeprefix(f"{name}."): value for key, value in point.items() if key != "family"} == standard
+    assert all(set(point) == {"family"} for point in points[2:])
 
 
 def test_each_family_needs_a_trial():
     with pytest.raises(ConfigError, match=r"search\.trials is 2, but 3 families \(a, b, c\)"):
-        first_points(("a", "b", "c"), trials=2)
+        first_points(("a", "b", "c"), Task.CLASSIFY, trials=2)
     with pytest.raises(ConfigError, match="baselines only"):
-        first_points((), trials=2)
+        first_points((), Task.CLASSIFY, trials=2)
 
 
 # --- the problem ---------------------------------------------------------------------------------------------------
@@ -157,9 +169,9 @@ def test_labels_of_a_fold_are_cut_at_the_edges_of_its_training_outcomes():
     later = np.setdiff1d(np.arange(len(shocked)), first.train)
     shocked[later] *= 50.0
     after = pose(recipe("logistic"), replace(before, outcome=shocked)).folds[0]
-    np.testing.assert_array_equal(after.y_train, first.y_train)
-    assert (after.y_test != first.y_test).any()
-    shares = np.bincount(first.y_train, minlength=5) / len(first.y_train)
+    np.testing.assert_array_equal(after.labels[first.train], first.labels[first.train])
+    assert (after.labels[first.test] != first.labels[first.test]).any()
+    shares = np.bincount(first.labels[first.train], minlength=5) / len(first.train)
     assert shares[2] == pytest.approx(0.4, abs=0.02)
     assert shares[[0, 4]].sum() == pytest.approx(0.2, abs=0.02)
 
@@ -167,7 +179,7 @@ def test_labels_of_a_fold_are_cut_at_the_edges_of_its_training_outcomes():
 def test_baselines_are_run_whether_the_recipe_names_them_or_not():
     posed = pose(recipe("logistic"), panel())
     assert posed.searched == ("logistic",)
-    assert set(posed.baselines) == {"majority", "stratified"} == set(pose(recipe("majority"), panel()).baselines)
+    assert set(posed.baselines) == BASELINES == set(pose(recipe("majority"), panel()).baselines)
 
 
 def test_the_stratified_baseline_draws_its_labels():
@@ -175,8 +187,8 @@ def test_the_stratified_baseline_draws_its_labels():
     majority, stratified = run_baseline(posed, "majority"), run_baseline(posed, "stratified")
     assert majority.baseline
     assert stratified.baseline
-    assert np.mean(stratified.macro_f1) > np.mean(majority.macro_f1) + 0.03
-    assert stratified.macro_f1 == run_baseline(posed, "stratified").macro_f1
+    assert np.mean(stratified.scores("macro_f1")) > np.mean(majority.scores("macro_f1")) + 0.03
+    assert stratified.scores("macro_f1") == run_baseline(posed, "stratified").scores("macro_f1")
 
 
 # --- one trial -----------------------------------------------------------------------------------------------------
@@ -190,7 +202,7 @@ def posed(monkeypatch, tmp_path_factory) -> Problem:
 
 
 def drawn(seed: int) -> dict[str, Any]:
-    return Space(("logistic",))(create_study(sampler=RandomSampler(seed=seed)).ask())
+    return Space(("logistic",), Task.CLASSIFY)(create_study(sampler=RandomSampler(seed=seed)).ask())
 
 
 def walked(trial: FoldTrial, steps: int) -> dict[str, Any]:
@@ -201,8 +213,8 @@ def test_a_trial_walks_one_fold_a_step_and_reports_the_mean(posed):
     trial = with_parameters(FoldTrial, problem=posed)(config=drawn(0))
     reports = [trial.step() for _ in range(3)]
     assert [r["done"] for r in reports] == [False, False, True]
-    each = [score_fold(posed, "logistic", drawn(0)["params"], fold).macro_f1 for fold in range(3)]
-    assert [r["macro_f1"] for r in reports] == pytest.approx([each[0], np.mean(each[:2]), np.mean(each)])
+    each = [score_fold(posed, "logistic", drawn(0)["params"], fold).metrics["macro_f1"] for fold in range(3)]
+    assert [r["score"] for r in reports] == pytest.approx([each[0], np.mean(each[:2]), np.mean(each)])
 
 
 def test_a_checkpoint_goes_on_where_it_was_taken(posed, tmp_path):
@@ -212,7 +224,7 @@ def test_a_checkpoint_goes_on_where_it_was_taken(posed, tmp_path):
     broken.save_checkpoint(str(tmp_path))
     resumed.load_checkpoint(str(tmp_path))
     assert [p.suffix for p in tmp_path.iterdir()] == [".json"]
-    assert walked(resumed, 1)["macro_f1"] == walked(straight, 3)["macro_f1"]
+    assert walked(resumed, 1)["score"] == walked(straight, 3)["score"]
 
 
 def test_a_reused_actor_keeps_nothing_of_the_last_trial(posed):
@@ -220,7 +232,7 @@ def test_a_reused_actor_keeps_nothing_of_the_last_trial(posed):
     reused, fresh = kind(config=drawn(0)), kind(config=drawn(1))
     walked(reused, 2)
     assert reused.reset_config(drawn(1))
-    assert walked(reused, 3)["macro_f1"] == walked(fresh, 3)["macro_f1"]
+    assert walked(reused, 3)["score"] == walked(fresh, 3)["score"]
 
 
 # --- the sweep on Ray ----------------------------------------------------------------------------------------------
@@ -230,7 +242,7 @@ def test_a_reused_actor_keeps_nothing_of_the_last_trial(posed):
 def test_workers_read_the_panel_in_place(ray_cluster, posed):
     @ray.remote
     def inside(shared) -> tuple[bool, bool]:
-        return shared.x.flags.owndata, shared.x.flags.writeable
+        return shared.inputs.x.flags.owndata, shared.inputs.x.flags.writeable
 
     assert ray.get(inside.remote(ray.put(posed))) == (False, False)
 
@@ -242,22 +254,22 @@ def homes() -> set[Path]:
 
 @pytest.mark.ray
 def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp_path, capfd):
-    wanted = recipe("logistic", "extra_trees", "majority", trials=5)
+    wanted = recipe("logistic", "extra_trees", "majority", trials=8)
     told: list[tuple[int, int, TrialResult | None]] = []
     home_before = homes()
     trials = sweep(wanted, panel(), storage=str(tmp_path), run_id="one", progress=lambda *news: told.append(news))
 
-    assert Counter(t.baseline for t in trials) == {True: 2, False: 5}
-    assert min(Counter(t.family for t in trials if not t.baseline).values()) >= 2  # half of five trials, in turn
+    assert Counter(t.baseline for t in trials) == {True: 3, False: 8}
+    assert min(Counter(t.family for t in trials if not t.baseline).values()) >= 2  # half of eight trials, in turn
     posed = pose(wanted, panel())
     for trial in trials:
         assert trial.error is None
         local = [score_fold(posed, trial.family, trial.params, fold) for fold in range(3)]
-        assert trial.macro_f1 == pytest.approx([s.macro_f1 for s in local])
-        assert trial.accuracy == pytest.approx([s.accuracy for s in local])
+        for metric in ("macro_f1", "accuracy", "log_loss"):
+            assert trial.scores(metric) == pytest.approx([s.metrics[metric] for s in local])
 
-    assert [done for done, _, _ in told] == list(range(8))
-    assert {total for _, total, _ in told} == {7}
+    assert [done for done, _, _ in told] == list(range(12))
+    assert {total for _, total, _ in told} == {11}
     assert told[0][2] is None
     assert {t.family for _, _, t in told[1:]} == {t.family for t in trials}
     assert homes() == home_before
@@ -266,7 +278,7 @@ def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp
     with pytest.raises(ConfigError, match=r"there is a run at .*/one already"):
         sweep(wanted, panel(), storage=str(tmp_path), run_id="one")
 
-    longer, other = recipe("logistic", "extra_trees", "majority", trials=6), panel(seed=1)
+    longer, other = recipe("logistic", "extra_trees", "majority", trials=9), panel(seed=1)
     for changed, rows in ((longer, panel()), (wanted, other)):
         with pytest.raises(ConfigError, match="another recipe or other rows"):
             sweep(changed, rows, storage=str(tmp_path), run_id="one", resume=True)
@@ -279,7 +291,7 @@ def test_a_failing_trial_is_recorded_and_the_others_go_on(ray_cluster, tmp_path,
     failed = [t for t in trials if t.error is not None]
     assert {t.family for t in failed} == {"slow"}
     assert failed[0].error == "ValueError: the knob is turned too far"
-    assert failed[0].macro_f1 == ()
+    assert failed[0].folds == ()
     assert any(t.family == "logistic" and t.error is None for t in trials)
 
 
@@ -292,8 +304,9 @@ def test_the_time_budget_ends_a_sweep_and_says_so(ray_cluster, tmp_path, add_slo
     assert time.monotonic() - started < 30.0
     assert 0 < len(trials) < 500
     for trial in trials:
-        assert (trial.error is None) == (len(trial.macro_f1) == 3)
-        assert trial.error is None or "time budget ended it after" in trial.error
+        assert trial.error is None
+        assert trial.complete == (len(trial.folds) == 3)
+        assert trial.complete or trial.stopped.endswith("there was no more time")
 
 
 def snapshot_of(run: Path) -> int:
@@ -336,8 +349,8 @@ def test_a_killed_driver_resumes_without_running_finished_trials_again(ray_clust
     fits = Counter(line.split()[0] for line in log.read_text().splitlines())
     assert {fits[knob] for knob in kept} == {3}  # once a fold, and never again
     assert set(kept) < {repr(t.params["knob"]) for t in trials if not t.baseline}
-    assert told[-1] == 14
-    assert told[3] > known  # two baselines, then trials on top of those the first driver finished
+    assert told[-1] == 15
+    assert told[4] > known  # three baselines, then trials on top of those the first driver finished
 
 
 @pytest.mark.ray

@@ -7,26 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from bellwether.config.recipe import Validation
+from bellwether.config.recipe import Recipe, Validation, load_recipe, nanoseconds
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.walk_forward import Split, split
 
 Ints = NDArray[np.int64]
 
+SECOND = 1_000_000_000
+
+embargoes = st.integers(0, 4) | st.integers(1, 20).map("{}s".format)
+
 
 @st.composite
 def panels(draw: st.DrawFn) -> tuple[Ints, Ints, Validation]:
-    """A pooled panel with uneven spacing, missing components and outcomes of different lengths."""
+    """A pooled panel with uneven spacing, missing components, outcomes of different lengths and either embargo."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_times, horizon = draw(st.integers(60, 160)), draw(st.integers(1, 4))
-    times = np.cumsum(rng.integers(1, 50, n_times + horizon))
+    times = np.cumsum(rng.integers(10, 50, n_times + horizon)) * SECOND
     rows = [(at, times[i + rng.integers(1, horizon + 1)]) for i, at in enumerate(times[:n_times]) for _ in range(3)]
     kept = np.array(rows, np.int64)[rng.random(len(rows)) < 0.8]
     plan = Validation(
         folds=draw(st.integers(2, 6)),
         holdout=draw(st.floats(0.05, 0.4)),
-        embargo=draw(st.integers(0, 4)),
+        embargo=draw(embargoes),
         first_train=draw(st.floats(0.25, 0.7)),
     )
     return kept[:, 0], kept[:, 1], plan
@@ -47,12 +52,41 @@ def test_no_training_interval_reaches_into_a_test(panel):
 
 @settings(deadline=None, max_examples=80)
 @given(panels())
-def test_the_embargo_leaves_that_many_timestamps_out(panel):
+def test_the_embargo_leaves_that_many_timestamps_out_or_that_much_time(panel):
     ts, t1, plan = panel
     times = np.unique(ts)
     for train, test in each_test(split(ts, t1, plan)):
-        between = np.searchsorted(times, ts[test].min()) - np.searchsorted(times, ts[train].max()) - 1
-        assert between >= plan.embargo
+        if isinstance(plan.embargo, str):
+            assert ts[test].min() - t1[train].max() >= nanoseconds(plan.embargo)
+        else:
+            between = np.searchsorted(times, ts[test].min()) - np.searchsorted(times, ts[train].max()) - 1
+            assert between >= plan.embargo
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_folds_train_on_every_row_that_is_early_enough(panel):
+    ts, t1, plan = panel
+    cut = split(ts, t1, plan)
+    times = sorted(set(ts[cut.selection].tolist()))
+    for fold in cut.folds:
+        start = int(ts[fold.test].min())
+        if isinstance(plan.embargo, str):
+            early = [row for row in cut.selection.tolist() if t1[row] + nanoseconds(plan.embargo) <= start]
+        else:
+            left_out = times[max(0, times.index(start) - plan.embargo) : times.index(start)]
+            early = [r for r in cut.selection.tolist() if ts[r] < start and t1[r] < start and ts[r] not in left_out]
+        assert fold.train.tolist() == early
+
+
+@settings(deadline=None, max_examples=80)
+@given(panels())
+def test_the_holdout_is_in_no_fold(panel):
+    ts, t1, plan = panel
+    cut = split(ts, t1, plan)
+    for fold in cut.folds:
+        assert np.isin(np.concatenate([fold.train, fold.test]), cut.selection).all()
+    assert not np.intersect1d(cut.selection, cut.holdout).size
 
 
 @settings(deadline=None, max_examples=80)
@@ -90,6 +124,14 @@ def test_the_holdout_is_the_last_share_of_timestamps():
     assert ts[cut.selection].max() == 76  # its outcome, at 77, is known before 80 - 2
 
 
+def test_an_embargo_in_time_is_as_long_on_a_dense_panel_as_on_a_sparse_one():
+    for step in (SECOND // 10, 20 * SECOND):
+        ts = np.arange(0, 3600 * SECOND, step)
+        cut = split(ts, ts + 60 * SECOND, Validation(folds=3, embargo="2min"))
+        gaps = [int(ts[test].min() - (ts[train].max() + 60 * SECOND)) // SECOND for train, test in each_test(cut)]
+        assert gaps == [120] * 4
+
+
 def test_the_order_of_rows_does_not_matter():
     ts = np.repeat(np.arange(60), 2)
     shuffled = np.random.default_rng(1).permutation(len(ts))
@@ -106,6 +148,9 @@ def test_the_order_of_rows_does_not_matter():
         (1, Validation()),
         (8, Validation(folds=5)),
         (30, Validation(folds=5, embargo=20)),
+        (0, Validation(embargo="1s")),
+        (1, Validation(embargo="1s")),
+        (30, Validation(folds=5, embargo="1s")),
         (20, Validation(folds=12, first_train=0.5)),
     ],
 )
@@ -126,3 +171,23 @@ def test_an_outcome_before_its_row_is_refused():
         split(np.array([1, 2, 3]), np.array([2, 1, 4]), Validation())
     with pytest.raises(DataError, match="3 rows and t1 2"):
         split(np.array([1, 2, 3]), np.array([2, 3]), Validation())
+
+
+@pytest.mark.parametrize("embargo", [-1, "0s", "60 s", "1w", "1.5h", "s", 1.5, None])
+def test_what_is_neither_timestamps_nor_a_duration_is_no_embargo(embargo):
+    with pytest.raises(ValidationError, match="embargo"):
+        Validation(embargo=embargo)
+
+
+def test_an_embargo_may_be_a_quoted_number():
+    assert Validation(embargo="60").embargo == 60
+
+
+def test_only_an_embargo_in_timestamps_is_compared_with_the_horizon():
+    def longer(embargo: int | str) -> Recipe:
+        raw = load_recipe("index-hourly").model_dump()
+        return Recipe.model_validate(raw | {"target": {"horizon": 3}, "validation": {"embargo": embargo}})
+
+    with pytest.raises(ValidationError, match=r"embargo \(2\) must be at least target.horizon \(3\)"):
+        longer(2)
+    assert (longer(3).validation.embargo, longer("5min").validation.embargo) == (3, "5min")

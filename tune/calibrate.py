@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import ConfigError, ModelError
-from bellwether.models.base import Params
-from bellwether.signal_series import SignalSeries, signal_series
-from data.panel import Panel
+from bellwether.signal_series import signal_series
 from data.targets import target_kind
 from data.weights.table import WeightTable
+from tune.out_of_fold import OutOfFold
 from tune.problem import Problem
 
 Floats = NDArray[np.float64]
@@ -34,22 +33,22 @@ class Calibration:
 
 def calibrate(
     recipe: Recipe,
-    panel: Panel,
     problem: Problem,
-    family: str,
-    params: Params,
+    found: OutOfFold,
     *,
     weights: WeightTable | None,
     index: tuple[Ints, Floats] | None,
 ) -> Calibration | None:
     """Pick the threshold θ with the highest mean captured return over the test blocks of the folds.
 
-    The configuration is fitted anew on the training rows of each fold, and its predictions on the fold's test rows
-    make the signal with the weights in force. At each timestamp BUY (WSS >= θ) captures the index's next-bar return,
-    SELL (WSS <= -θ) its negative, HOLD nothing; coverage below the recipe's floor is HOLD. No holdout row is read.
+    Answers on the test rows of the folds make the signal with the weights in force. At each timestamp BUY
+    (WSS >= θ) captures the index's next-bar return, SELL (WSS <= -θ) its negative, HOLD nothing;
+    coverage below the recipe's floor is HOLD. No holdout row is read.
 
     Parameters
     ----------
+    found : OutOfFold
+        Answers of the configuration that the signal is made of.
     weights : WeightTable
         Point-in-time weights of the components.
     index : tuple of (T,) int64 UTC ns and (T,) float64
@@ -64,7 +63,9 @@ def calibrate(
     """
     if weights is None or index is None:
         raise ConfigError("serving.thresholds is 'calibrated': that needs weights and the index's bars in the lake")
-    signals = _out_of_fold(panel, problem, family, params, weights)
+    known = problem.inputs
+    ts, who = known.ts[found.rows], known.who[found.rows]
+    signals = signal_series(ts, who, found.answer, weights.matrix(np.unique(ts), known.symbols))
     wss = np.where(signals.coverage >= recipe.serving.coverage_floor, signals.wss, 0.0)
     moved, _ = index_moves(recipe, signals.ts, *index)
     usable = np.isfinite(signals.wss) & np.isfinite(moved)
@@ -110,14 +111,3 @@ def index_moves(recipe: Recipe, at: Ints, ts: Ints, close: Floats) -> tuple[Floa
     place = np.minimum(np.searchsorted(ts, at), len(ts) - 1)
     here = ts[place] == at
     return np.where(here, outcome[place], np.nan), np.where(here, before[place], np.nan)
-
-
-def _out_of_fold(panel: Panel, problem: Problem, family: str, params: Params, weights: WeightTable) -> SignalSeries:
-    fit, rows, answers = problem.families[family].fit, [], []
-    for fold in problem.folds:
-        fitted = fit(problem.x[fold.train], fold.y_train, params, problem.classes, problem.seed)
-        rows.append(fold.test)
-        answers.append(fitted.predict(problem.x[fold.test]))
-    tested = np.concatenate(rows)
-    ts, who = panel.ts[tested], panel.who[tested]
-    return signal_series(ts, who, np.concatenate(answers), weights.matrix(np.unique(ts), panel.symbols))

@@ -9,139 +9,158 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.markup import escape
-from rich.table import Table
+from scipy import stats
 
+from bellwether.validation.scores import SCORES
 from tune.trial import TrialResult
+
+CONFIDENCE = 0.95
+"""Of the interval of a mean over folds, by Student's t. Few folds make it wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """A family by its best trial. Scores are means over folds; NaN where no trial finished, and ``error`` says why.
 
-    ``stderr`` is the standard error of ``macro_f1`` over the folds. ``trials``, ``failed`` and ``seconds`` count all
-    trials of the family.
+    Parameters
+    ----------
+    metric : str
+        What the sweep makes best; ``score`` is its mean, ``low`` and ``high`` the interval of that mean, ``folds`` one
+        figure a fold.
+    metrics : dict of str to float
+        Means of all scores of the task.
+    symbols : dict of str to float
+        Mean of the metric on each symbol's rows.
+    trials, failed, stopped, seconds
+        Of all trials of the family.
     """
 
     rank: int
     family: str
     params: dict[str, Any]
     baseline: bool
-    macro_f1: float
-    stderr: float
-    accuracy: float
+    metric: str
+    score: float
+    low: float
+    high: float
     folds: tuple[float, ...]
-    folds_accuracy: tuple[float, ...]
+    metrics: dict[str, float]
+    symbols: dict[str, float]
     trials: int
     failed: int
+    stopped: int
     seconds: float
     error: str | None
+    trial: str
 
 
-def leaderboard(trials: Iterable[TrialResult]) -> tuple[Row, ...]:
-    """Order families by the mean macro-F1 of their best trial; accuracy breaks ties, then the name.
+def leaderboard(trials: Iterable[TrialResult], metric: str) -> tuple[Row, ...]:
+    """Order families by the mean of ``metric`` of their best trial, best first; then by name.
 
     Examples
     --------
-    >>> score = {"params": {}, "accuracy": (0.5, 0.5), "seconds": 1.0}
-    >>> rows = leaderboard([
-    ...     TrialResult(family="a", baseline=False, macro_f1=(0.30, 0.34), **score),
-    ...     TrialResult(family="b", baseline=True, macro_f1=(0.20, 0.20), **score),
-    ...     TrialResult(family="a", baseline=False, macro_f1=(0.10, 0.12), **score),
-    ... ])
-    >>> [(r.rank, r.family, round(r.macro_f1, 2), round(r.stderr, 2), r.trials) for r in rows]
-    [(1, 'a', 0.32, 0.02, 2), (2, 'b', 0.2, 0.0, 1)]
+    >>> from tune.score import Score
+    >>> def trial(name, baseline, *figures):
+    ...     folds = tuple(Score(metrics={"macro_f1": figure}) for figure in figures)
+    ...     return TrialResult(family=name, params={}, baseline=baseline, folds=folds)
+    >>> rows = leaderboard([trial("a", False, 0.30, 0.34), trial("b", True, 0.2, 0.2), trial("a", False, 0.1, 0.1)],
+    ...                    "macro_f1")
+    >>> [(r.rank, r.family, round(r.score, 2), r.trials) for r in rows]
+    [(1, 'a', 0.32, 2), (2, 'b', 0.2, 1)]
     """
+    sign = -1.0 if SCORES[metric].greater_is_better else 1.0
+
+    def order(trial: TrialResult) -> tuple[bool, float, str, str]:
+        worth = sign * float(np.mean(trial.scores(metric))) if trial.complete else math.inf
+        return not trial.complete, math.inf if math.isnan(worth) else worth, trial.family, trial.id
+
     by_family: dict[str, list[TrialResult]] = {}
     for trial in trials:
         by_family.setdefault(trial.family, []).append(trial)
-    groups = sorted((sorted(group, key=_order) for group in by_family.values()), key=lambda group: _order(group[0]))
-    return tuple(_row(rank, group) for rank, group in enumerate(groups, start=1))
-
-
-def render(rows: Sequence[Row]) -> Table:
-    """A table for the terminal: baselines dimmed, each row with its lift over the best baseline."""
-    table = Table(
-        title="Mean over walk-forward folds",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for name, where in (("#", "right"), ("family", "left"), ("macro-F1", "right"), ("± s.e.", "right")):
-        table.add_column(name, justify=where, no_wrap=True)  # type: ignore[arg-type]
-    for name in ("lift", "accuracy", "trials", "fit s"):
-        table.add_column(name, justify="right")
-    if any(row.error for row in rows):
-        table.add_column("failed because", overflow="fold")
-    bar = max((r.macro_f1 for r in rows if r.baseline), default=math.nan)
-    for row in rows:
-        table.add_row(*_cells(row, bar), style="dim" if row.baseline else None)
-    return table
+    groups = sorted((sorted(group, key=order) for group in by_family.values()), key=lambda group: order(group[0]))
+    return tuple(_row(rank, group, metric) for rank, group in enumerate(groups, start=1))
 
 
 def to_json(rows: Sequence[Row]) -> str:
     """The rows as a JSON array; a score that is not known is null."""
-    plain = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]
-    return json.dumps(plain, indent=2, allow_nan=False)
+    return json.dumps([_plain(asdict(row)) for row in rows], indent=2, allow_nan=False)
 
 
 def from_json(text: str) -> tuple[Row, ...]:
     """Read back what `to_json` wrote.
 
-    >>> rows = leaderboard([TrialResult(family="a", params={"C": 1.0}, baseline=False, macro_f1=(0.2, 0.3),
-    ...                                 accuracy=(0.5, 0.5), seconds=1.0)])
+    >>> from tune.score import Score
+    >>> folds = (Score(metrics={"macro_f1": 0.2}), Score(metrics={"macro_f1": 0.3}))
+    >>> rows = leaderboard([TrialResult(family="a", params={"C": 1.0}, baseline=False, folds=folds)], "macro_f1")
     >>> from_json(to_json(rows)) == rows
     True
     """
     return tuple(Row(**{**row, **_typed(row)}) for row in json.loads(text))
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _typed(row: dict[str, Any]) -> dict[str, Any]:
     """What JSON cannot say: tuples, and NaN for a score that is not known."""
-    scores = {name: math.nan for name in ("macro_f1", "stderr", "accuracy") if row[name] is None}
-    return scores | {name: tuple(row[name]) for name in ("folds", "folds_accuracy")}
+
+    def known(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    scores = {name: known(row[name]) for name in ("score", "low", "high")}
+    nested = {name: {k: known(v) for k, v in row[name].items()} for name in ("metrics", "symbols")}
+    return scores | nested | {"folds": tuple(known(v) for v in row["folds"])}
 
 
-def _order(trial: TrialResult) -> tuple[bool, float, float, str]:
-    if trial.error is not None:
-        return True, 0.0, 0.0, trial.family
-    return False, -float(np.mean(trial.macro_f1)), -float(np.mean(trial.accuracy)), trial.family
-
-
-def _row(rank: int, group: Sequence[TrialResult]) -> Row:
+def _row(rank: int, group: Sequence[TrialResult], metric: str) -> Row:
     best = group[0]
-    folds = np.array(best.macro_f1 if best.error is None else [math.nan])
+    folds = best.scores(metric)
+    score, low, high = mean_interval(folds if best.complete else ())
     return Row(
         rank=rank,
         family=best.family,
         params=best.params,
         baseline=best.baseline,
-        macro_f1=float(folds.mean()),
-        stderr=float(folds.std(ddof=1) / np.sqrt(len(folds))) if len(folds) > 1 else math.nan,
-        accuracy=float(np.mean(best.accuracy)) if best.error is None else math.nan,
-        folds=best.macro_f1,
-        folds_accuracy=best.accuracy,
+        metric=metric,
+        score=score,
+        low=low,
+        high=high,
+        folds=folds,
+        metrics=_means([s.metrics for s in best.folds]),
+        symbols=_means([s.symbols for s in best.folds]),
         trials=len(group),
         failed=sum(t.error is not None for t in group),
+        stopped=sum(t.stopped is not None for t in group),
         seconds=sum(t.seconds for t in group),
-        error=best.error,
+        error=best.error or best.stopped,
+        trial=best.id,
     )
 
 
-def _cells(row: Row, bar: float) -> tuple[str, ...]:
-    name = f"{row.family} (base)" if row.baseline else row.family
-    tried = f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials)
-    if row.error is not None:
-        return str(row.rank), name, "–", "–", "–", "–", tried, f"{row.seconds:.1f}", escape(row.error)
-    return (
-        str(row.rank),
-        name,
-        f"{row.macro_f1:.4f}",
-        f"{row.stderr:.4f}",
-        f"{row.macro_f1 - bar:+.4f}",
-        f"{row.accuracy:.4f}",
-        tried,
-        f"{row.seconds:.1f}",
-    )
+def mean_interval(figures: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of the folds' figures and its interval by Student's t; NaN where it is not known.
+
+    >>> [round(v, 3) for v in mean_interval([0.30, 0.32, 0.34])]
+    [0.32, 0.27, 0.37]
+    """
+    if not len(figures):
+        return math.nan, math.nan, math.nan
+    mean = float(np.mean(figures))
+    if len(figures) < 2:
+        return mean, math.nan, math.nan
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(figures) - 1) * np.std(figures, ddof=1) / np.sqrt(len(figures))
+    return mean, mean - float(reach), mean + float(reach)
+
+
+def _means(figures: Sequence[Any]) -> dict[str, float]:
+    """Mean of each figure over the folds that have it."""
+    names = dict.fromkeys(name for found in figures for name in found)
+    return {name: _mean([found[name] for found in figures if name in found]) for name in names}
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan

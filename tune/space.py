@@ -17,6 +17,7 @@ from optuna import Trial
 
 from bellwether.errors import ConfigError
 from bellwether.models import family
+from bellwether.models.training import Task
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,22 @@ class Space:
     """Draws ``{"family": name, "params": {...}}`` from an Optuna trial. Plain data: a resumed sweep reads it back.
 
     >>> from optuna.trial import FixedTrial
-    >>> drawn = Space(("logistic",))(FixedTrial({"family": "logistic", "logistic.C": 1.0}))
+    >>> drawn = Space(("logistic",), Task.CLASSIFY)(FixedTrial({"family": "logistic", "logistic.C": 1.0, "logistic.balanced": True}))
     >>> drawn["family"]
     'logistic'
     """
 
     families: tuple[str, ...]
+    task: Task
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """Suggest a family, then its parameters."""
         name = trial.suggest_categorical("family", self.families)
-        return {"family": name, "params": family(name).space(trial)}
+        return {"family": name, "params": family(name).space(trial, self.task)}
 
 
-def first_points(families: tuple[str, ...], trials: int) -> list[dict[str, str]]:
-    """The families that the first half of ``trials`` is spent on, in turn, each at least once.
+def first_points(families: tuple[str, ...], task: Task, trials: int) -> list[dict[str, Any]]:
+    """What the first half of ``trials`` is spent on: the families in turn, each at least once, first with its defaults.
 
     Raises
     ------
@@ -47,8 +49,8 @@ def first_points(families: tuple[str, ...], trials: int) -> list[dict[str, str]]
 
     Examples
     --------
-    >>> [p["family"] for p in first_points(("a", "b"), trials=9)]
-    ['a', 'b', 'a', 'b']
+    >>> first_points(("logistic",), Task.CLASSIFY, trials=5)
+    [{'family': 'logistic', 'logistic.C': 1.0, 'logistic.balanced': True}, {'family': 'logistic'}]
     """
     if not families:
         raise ConfigError("the recipe names baselines only: add a family to search")
@@ -58,4 +60,10 @@ def first_points(families: tuple[str, ...], trials: int) -> list[dict[str, str]]
             "raise it, or remove families"
         )
     rounds = max(1, trials // (2 * len(families)))
-    return [{"family": name} for _ in range(rounds) for name in families]
+    standard = [{"family": name} | _point(name, task) for name in families]
+    return standard + [{"family": name} for _ in range(rounds - 1) for name in families]
+
+
+def _point(name: str, task: Task) -> dict[str, Any]:
+    """A family's defaults under the names that Optuna knows."""
+    return {f"{name}.{key}": value for key, value in family(name).standard(task).items()}

@@ -12,16 +12,17 @@ from typing import Any
 import optuna
 import ray
 from optuna.samplers import TPESampler
-from optuna.trial import FixedTrial
 from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import ConfigError
+from bellwether.models import family
 from data.panel import Panel
 from tune.problem import Problem, digest, pose
-from tune.score import Score, score_fold
+from tune.scheduler import PerFamily
+from tune.score import score_fold
 from tune.space import Space, first_points
 from tune.trial import FoldTrial, TrialResult
 from tune.watch import ProgressCallback, result_of, watching
@@ -84,41 +85,44 @@ def sweep(
     if not ray.is_initialized():
         raise ConfigError("Ray is not running: start it, or connect with ray.init(address='auto'), before a sweep")
     problem = pose(recipe, panel)
-    points = first_points(problem.searched, recipe.search.trials)
+    points = first_points(problem.searched, problem.task, trials_of(recipe, problem))
     _claim(place, resume, digest(recipe, problem))
-    total = len(problem.baselines) + recipe.search.trials
+    total = len(problem.baselines) + trials_of(recipe, problem)
     with _quiet(), watching(progress, total=total, folds=len(problem.folds)) as watch:
         baselines = [watch.baseline(run_baseline(problem, name)) for name in problem.baselines]
-        trainable = tune.with_parameters(FoldTrial, problem=problem)
+        trainable = tune.with_resources(tune.with_parameters(FoldTrial, problem=problem), _resources())
         if resume:
             tuner = tune.Tuner.restore(place, trainable, resume_errored=True)
         else:
             tuner = _tuner(recipe, problem, points, trainable, storage, run_id)
         grid = tuner.fit()
         found = [grid[position] for position in range(len(grid))]
-        return (*baselines, *(result_of(r.config or {}, r.metrics, r.error, len(problem.folds)) for r in found))
+        return (*baselines, *(_result(r) for r in found if r.config))  # without: it was drawn and never begun
 
 
 def run_baseline(problem: Problem, name: str) -> TrialResult:
     """Score a baseline on every fold, in this process: it costs less than sending it anywhere."""
-    params = problem.families[name].space(FixedTrial({}))
-    scores: list[Score] = [score_fold(problem, name, params, number) for number in range(len(problem.folds))]
-    return TrialResult(
-        family=name,
-        params=params,
-        baseline=True,
-        macro_f1=tuple(s.macro_f1 for s in scores),
-        accuracy=tuple(s.accuracy for s in scores),
-        seconds=sum(s.seconds for s in scores),
-    )
+    params = problem.families[name].standard(problem.task)
+    scores = tuple(score_fold(problem, name, params, number) for number in range(len(problem.folds)))
+    return TrialResult(family=name, params=params, baseline=True, folds=scores, id=name)
+
+
+def _result(found: tune.Result) -> TrialResult:
+    metrics = found.metrics or {}
+    return result_of(str(metrics.get("trial_id", "")), found.config or {}, metrics, found.error)
+
+
+def trials_of(recipe: Recipe, problem: Problem) -> int:
+    """Trials of the sweep: the budget, or one a family where there is nothing to optimise."""
+    return recipe.search.trials if recipe.search.optimize else len(problem.searched)
 
 
 def _tuner(
-    recipe: Recipe, problem: Problem, points: list[dict[str, str]], trainable: Any, storage: str, run_id: str
+    recipe: Recipe, problem: Problem, points: list[dict[str, Any]], trainable: Any, storage: str, run_id: str
 ) -> tune.Tuner:
     search = OptunaSearch(
-        Space(problem.searched),
-        metric="macro_f1",
+        Space(problem.searched, problem.task),
+        metric="score",
         mode="max",
         points_to_evaluate=points,
         sampler=TPESampler(seed=recipe.search.seed),
@@ -127,7 +131,8 @@ def _tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=search,
-            num_samples=recipe.search.trials,
+            scheduler=PerFamily() if recipe.search.stop else None,
+            num_samples=trials_of(recipe, problem),
             max_concurrent_trials=recipe.search.concurrent or _cpus(),
             time_budget_s=recipe.search.time_budget_s,
             reuse_actors=True,
@@ -142,6 +147,17 @@ def _tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=False),
         ),
     )
+
+
+def _resources() -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+    """What a trial takes: a CPU, and the share of a GPU its family asks for where the cluster has one."""
+    there = ray.cluster_resources().get("GPU", 0.0) > 0.0  # type: ignore[no-untyped-call]
+
+    def of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        gpu = family(config["family"]).gpu if there else 0.0
+        return tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": gpu} if gpu else {})])
+
+    return of
 
 
 def _cpus() -> int:

@@ -1,8 +1,10 @@
-"""One trial of the sweep: one configuration, walked through all folds, one fold a step."""
+"""One trial of the sweep: one configuration, walked through all folds, one epoch or one fold a step."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ import numpy as np
 from ray import tune
 
 from tune.problem import Problem
-from tune.score import Score, score_fold
+from tune.score import Score, Scoring, scoring
 
 PROGRESS = "scores.json"
 """What a checkpoint holds: the scores of the folds that are done."""
+
+NEARLY = 0.99
+"""The last epoch is not yet the end of the fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,29 +30,53 @@ class TrialResult:
     ----------
     family, params, baseline
         What was fitted.
-    macro_f1, accuracy : tuple of float
-        One figure a fold, in time order; shorter than the folds where ``error`` says why.
-    seconds : float
-        Fitting and scoring, on all folds together.
+    folds : tuple of Score
+        One a fold, in order; fewer than there are folds where ``error`` or ``stopped`` says why.
     error : str, optional
-        Why it did not finish; None if it did.
+        Why it failed.
+    stopped : str, optional
+        Why it was ended early, though nothing went wrong.
+    id : str
+        Its name within the sweep.
     """
 
     family: str
     params: dict[str, Any]
     baseline: bool
-    macro_f1: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    seconds: float
+    folds: tuple[Score, ...]
     error: str | None = None
+    stopped: str | None = None
+    id: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """It walked through all folds."""
+        return self.error is None and self.stopped is None
+
+    @property
+    def seconds(self) -> float:
+        """Fitting and scoring, on all folds together."""
+        return sum(score.seconds for score in self.folds)
+
+    def scores(self, metric: str) -> tuple[float, ...]:
+        """One figure a fold."""
+        return tuple(score.metrics[metric] for score in self.folds)
 
 
 class FoldTrial(tune.Trainable):
-    """Fits one fold a step and reports the mean so far, so that a scheduler may stop it and a crash costs one fold.
+    """Fits one fold after the other and reports at each of its epochs and at its end.
+
+    A scheduler may so stop a trial early, and a crash costs one fold. ``progress`` is the share done in percent, and
+    ``merit`` what trials of one family are compared by at the same progress: the mean score of the folds that are done,
+    or, of families that report epochs, the mean of the lowest validation losses so far, negated.
 
     An actor outlives its trial (``reuse_actors``): `reset_config` starts the next one without a new process or a new
     look at the data, and nothing else is kept between trials.
     """
+
+    scores: list[Score]
+    walk: Scoring | None
+    losses: list[float]
 
     def setup(self, config: dict[str, Any], *, problem: Problem) -> None:  # type: ignore[override]  # with_parameters
         """Take the shared data, a read-only view of the object store, and the first configuration."""
@@ -60,13 +89,17 @@ class FoldTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Fit and score the next fold; report the mean and all scores so far."""
-        self.scores.append(score_fold(self.problem, self.family, self.params, len(self.scores)))
-        return {
-            "macro_f1": float(np.mean([s.macro_f1 for s in self.scores])),
-            "scores": [asdict(s) for s in self.scores],
-            "done": len(self.scores) == len(self.problem.folds),
-        }
+        """Go on to the next epoch or, where there is none, to the end of the fold."""
+        if self.walk is None:
+            self.walk, self.losses = scoring(self.problem, self.family, self.params, len(self.scores)), []
+        try:
+            epoch = next(self.walk)
+        except StopIteration as end:
+            self.scores.append(end.value)
+            self.walk = None
+            return self._report(0.0)
+        self.losses.append(epoch.validation)
+        return self._report(epoch.done)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the scores of the folds done so far."""
@@ -75,9 +108,37 @@ class FoldTrial(tune.Trainable):
     def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]  # Tune hands what save got
         """Go on after the folds that are done."""
         kept = json.loads(Path(checkpoint_dir, PROGRESS).read_text(encoding="utf-8"))
-        self.scores: list[Score] = [Score(**score) for score in kept]
+        self.scores = [Score(**score) for score in kept]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.family: str = config["family"]
         self.params: dict[str, Any] = config["params"]
-        self.scores = []
+        self.scores, self.walk, self.losses = [], None, []
+
+    def _report(self, begun: float) -> dict[str, Any]:
+        folds, done = len(self.problem.folds), len(self.scores)
+        mean = float(np.mean([s.metrics[self.problem.metric] for s in self.scores])) if self.scores else math.nan
+        return {
+            "score": mean if self.scores else -math.inf,  # a sampler wants a number, and no fold is the worst
+            "merit": self._merit(mean),
+            "progress": 100.0 * (done + min(begun, NEARLY) * (done < folds)) / folds,
+            "scores": [asdict(s) for s in self.scores],
+            "reports": bool(self.losses) or any(s.epochs for s in self.scores),
+            "done": done == folds,
+        }
+
+    def _merit(self, mean: float) -> float:
+        lowest = [min(epoch[2] for epoch in s.epochs) for s in self.scores if s.epochs]
+        lowest += [min(self.losses)] if self.losses and self.walk is not None else []
+        return -float(np.mean(lowest)) if lowest else mean
+
+
+def trial_result(config: Mapping[str, Any], scores: list[dict[str, Any]], **how: Any) -> TrialResult:
+    """What a trial reported, read back."""
+    return TrialResult(
+        family=config["family"],
+        params=dict(config["params"]),
+        baseline=False,
+        folds=tuple(Score(**score) for score in scores),
+        **how,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from ray import tune
 
-from tune.trial import TrialResult
+from tune.trial import TrialResult, trial_result
 
 _CURRENT: ContextVar[Watch] = ContextVar("sweep in progress")
 
@@ -24,6 +24,7 @@ class Watch:
     def __init__(self, progress: Callable[[int, int, TrialResult | None], None] | None, total: int, folds: int):
         self.progress, self.total, self.folds = progress, total, folds
         self.baselines = 0
+        self.behind: set[str] = set()
 
     def begin(self) -> None:
         """Say that nothing is done yet."""
@@ -73,26 +74,25 @@ class ProgressCallback(tune.Callback):
         watch = _CURRENT.get()
         finished = 1 + sum(other.is_finished() for other in trials if other is not trial)
         error = trial.get_pickled_error() or trial.get_error()
-        watch.trial(finished, result_of(trial.config, trial.last_result, error, watch.folds))
+        watch.trial(finished, result_of(trial.trial_id, trial.config, trial.last_result, error))
+
+
+def note_behind(trial: str) -> None:
+    """Remember that a trial was ended because it did worse than others of its family."""
+    _CURRENT.get().behind.add(trial)
 
 
 def result_of(
-    config: Mapping[str, Any], metrics: Mapping[str, Any] | None, error: Exception | None, folds: int
+    trial: str, config: Mapping[str, Any], metrics: Mapping[str, Any] | None, error: Exception | None
 ) -> TrialResult:
-    """What Tune knows of a trial, as ours. One that ended early without an error ran out of time."""
-    scores = (metrics or {}).get("scores", [])
+    """What Tune knows of a trial, as ours."""
+    watch, scores = _CURRENT.get(), (metrics or {}).get("scores", [])
     why = _first_cause(error) if error is not None else None
-    if why is None and len(scores) < folds:
-        why = f"the time budget ended it after {len(scores)} of {folds} folds"
-    return TrialResult(
-        family=config["family"],
-        params=dict(config["params"]),
-        baseline=False,
-        macro_f1=tuple(s["macro_f1"] for s in scores),
-        accuracy=tuple(s["accuracy"] for s in scores),
-        seconds=sum(s["seconds"] for s in scores),
-        error=why,
-    )
+    early = None
+    if why is None and len(scores) < watch.folds:
+        reason = "it did worse than others of its family" if trial in watch.behind else "there was no more time"
+        early = f"ended after {len(scores)} of {watch.folds} folds: {reason}"
+    return trial_result(config, scores, id=trial, error=why, stopped=early)
 
 
 def _first_cause(error: Exception) -> str:

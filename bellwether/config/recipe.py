@@ -92,32 +92,59 @@ class Target(Frozen):
 
 
 class Search(Frozen):
-    """The budget of a sweep. Baselines are always run and are not part of ``trials``."""
+    """The budget of a sweep. Baselines are always run and are not part of ``trials``.
+
+    ``optimize: false`` fits each family once, with its defaults. ``metric`` is what the sweep makes best; left out, it
+    is ``macro_f1`` for classes and ``skill`` against "no change" for values. ``stop`` ends trials that do worse than
+    most of their family at the same point. ``weights: uniqueness`` counts a row less the more outcomes overlap its own.
+    """
 
     trials: int = Field(default=30, ge=1)
+    optimize: bool = True
+    metric: str | None = None
+    stop: bool = True
+    weights: Literal["equal", "uniqueness"] = "equal"
     time_budget_s: float | None = Field(default=None, gt=0)
     concurrent: int = Field(default=0, ge=0, description="0: one trial a CPU of the cluster")
     seed: int = 0
 
 
 class Validation(Frozen):
-    """Purged walk-forward on unique timestamps, with a last segment that selection never sees."""
+    """Purged splits on unique timestamps of the pooled panel, with a last segment that selection never sees.
 
+    ``walk_forward`` trains on what comes before each of its ``folds``, after a share of ``first_train``.
+    ``combinatorial`` cuts the selection into ``groups`` and tests every ``test_groups`` of them on the rest, what comes
+    later too; it reads neither ``folds`` nor ``first_train``.
+    """
+
+    kind: Literal["walk_forward", "combinatorial"] = "walk_forward"
     folds: int = Field(default=5, ge=2)
     holdout: float = Field(default=0.2, gt=0.0, lt=0.9)
-    embargo: int = Field(default=1, ge=0, description="bars left out between training and test")
+    embargo: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|h|d)$")] = Field(
+        default=1, description="left out between training and test: unique timestamps, or a duration such as 60s"
+    )
     first_train: float = Field(default=0.4, gt=0.0, lt=1.0, description="share of the selection span before fold 1")
+    groups: int = Field(default=6, ge=2)
+    test_groups: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _grouped(self) -> Validation:
+        if self.test_groups >= self.groups:
+            raise ValueError(f"test_groups ({self.test_groups}) must be fewer than groups ({self.groups})")
+        return self
 
 
 class Gate(Frozen):
     """What a candidate must show on the untouched segment before it may be promoted.
 
     The lower end of the interval of (champion's macro-F1 - best baseline's macro-F1) at ``confidence`` must be
-    above ``min_lift``.
+    above ``min_lift``; of values, the same in skill against "no change". With ``directional`` the champion must tell
+    rises from falls, too, at the same confidence: a model that foresees only how large moves are does not pass.
     """
 
     confidence: float = Field(default=0.99, gt=0.5, lt=1.0)
     min_lift: float = 0.0
+    directional: bool = False
 
 
 class Serving(Frozen):
@@ -153,6 +180,9 @@ class Recipe(Frozen):
     Records are of kind ``record``; bars and factors have an ``interval``, ticks and deltas have none, and books have
     one where they are sampled. The source yields them, or yields what the first entry of ``derive`` takes, and each
     entry makes the next kind of record until the last makes ``record``.
+
+    ``calibration`` is what the champion's probabilities pass through; ``auto`` chooses on out-of-fold predictions.
+    ``interval_coverage`` is what the intervals of its values promise.
     """
 
     name: str
@@ -168,12 +198,15 @@ class Recipe(Frozen):
     search: Search = Search()
     validation: Validation = Validation()
     gate: Gate = Gate()
+    calibration: Literal["none", "auto", "temperature", "sigmoid", "isotonic"] = "auto"
+    interval_coverage: float = Field(default=0.9, gt=0.0, lt=1.0)
     serving: Serving = Serving()
 
     @model_validator(mode="after")
     def _embargoed(self) -> Recipe:
+        """An embargo in timestamps covers the horizon; one in time does not compare with rows and is taken as it is."""
         embargo, horizon = self.validation.embargo, self.target.horizon
-        if embargo < horizon:
+        if isinstance(embargo, int) and embargo < horizon:
             raise ValueError(f"validation.embargo ({embargo}) must be at least target.horizon ({horizon})")
         return self
 

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
         MLflow tracking store.
     runs : str
         Where sweeps keep their state; shared storage on a cluster.
+    reports : str
+        Directory where sweeps leave their page, table and figures.
     ledger : str
         The promotion ledger, a file that is only ever appended to.
     market_data : Path
@@ -36,6 +38,7 @@ class Settings(BaseSettings):
     lake: str = ""
     tracking_uri: str = ""
     runs: str = ""
+    reports: str = ""
     ledger: str = ""
     market_data: Path = Field(default=Path("../shared/data"), validate_default=True)
 
@@ -52,10 +55,11 @@ class Settings(BaseSettings):
             "lake": str(home / "lake"),
             "tracking_uri": f"sqlite:///{home / 'mlflow.db'}",
             "runs": str(home / "runs"),
+            "reports": str(home / "reports"),
             "ledger": str(home / "promotions.jsonl"),
         }
         chosen = {name: value for name, value in values.items() if value not in (None, "")}
-        for name in ("lake", "runs", "ledger"):
+        for name in ("lake", "runs", "reports", "ledger"):
             if name in chosen and "://" not in str(chosen[name]):
                 chosen[name] = str(Path(str(chosen[name])).expanduser().absolute())
         return below | chosen

@@ -1,4 +1,4 @@
-"""A trained model as data: an ONNX graph and the JSON contract it is served under."""
+"""A trained model as data: an ONNX graph or a bundle, and the JSON contract it is served under."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import onnx
 from pydantic import AwareDatetime, BeforeValidator, Field, FiniteFloat, ValidationError
 
 from bellwether.config.recipe import Frozen
 from bellwether.errors import ModelError
+from bellwether.models.bundle import Bundle
 
-SCHEMA = 1
+SCHEMA = 2
 """The contract version this code writes and reads."""
 
-GRAPH, CONTRACT = "model.onnx", "contract.json"
-"""File names of an artefact."""
+CONTRACT = "contract.json"
+FILES = {"onnx": "model.onnx", "bundle": "model.npz"}
+"""File names of an artefact: the contract, and the model by its format."""
 
 
 def _plain(value: Any) -> Any:
@@ -36,13 +38,27 @@ Plain = Annotated[dict[str, Any], BeforeValidator(_plain)]
 
 
 class Contract(Frozen):
-    """Everything a server must know about a graph, and a person about how it came to be.
+    """Everything a server must know about a model, and a person about how it came to be.
 
     Serving checks ``features`` and ``definition``; the class order is that of the probabilities. Written as JSON
     and read back, a contract equals itself: mappings hold only what JSON can say.
 
     Parameters
     ----------
+    format : str
+        ``onnx``, a graph; or ``bundle``, arrays and facts that the family restores.
+    reads, lookback : str, int
+        What the columns are (`bellwether.models.base.Reads`), and of how many rows at once.
+    features : tuple of str
+        The columns of one row: of the feature set, where it reads features.
+    ranged : bool
+        The model gives quantiles of its values, too.
+    steps : int
+        Values a row has, ``horizon`` apart; 1 for classes.
+    level : bool
+        The values are changes: what is predicted is the last known value plus them.
+    calibration, conformal : dict
+        How probabilities were calibrated, and the state of the intervals; empty if neither was asked for.
     definition : str
         Hash of the feature set; a server with another one refuses the model.
     warmup : int
@@ -59,8 +75,8 @@ class Contract(Frozen):
         What the promotion gate decided (``passed``) and the figures it decided on.
     versions : dict
         Libraries the model was made with.
-    graph_sha256 : str
-        The graph this contract is about.
+    sha256 : str
+        Of the model file this contract is about.
     """
 
     schema_version: int = SCHEMA
@@ -71,6 +87,9 @@ class Contract(Frozen):
     family: str
     params: Plain
     seed: int
+    format: Literal["onnx", "bundle"] = "onnx"
+    reads: str = "features"
+    lookback: int = Field(default=1, ge=1)
     feature_set: str
     features: tuple[str, ...] = Field(min_length=1)
     definition: str
@@ -78,7 +97,12 @@ class Contract(Frozen):
     target: str
     horizon: int
     overnight: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    steps: int = Field(default=1, ge=1)
+    level: bool = False
+    ranged: bool = False
+    calibration: Plain = Field(default_factory=dict)
+    conformal: Plain = Field(default_factory=dict)
     edges: tuple[FiniteFloat, ...]
     buy: FiniteFloat
     sell: FiniteFloat
@@ -89,7 +113,7 @@ class Contract(Frozen):
     baselines: Plain
     verdict: Plain
     versions: dict[str, str]
-    graph_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
     created_at: AwareDatetime
 
     @classmethod
@@ -120,30 +144,39 @@ class Contract(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Artefact:
-    """A graph and its contract.
+    """A model and its contract.
 
     Parameters
     ----------
-    graph : bytes
-        Serialised ONNX: float32 ``features`` (n, features) in, float32 ``probabilities`` (n, classes) out.
+    content : bytes
+        Serialised ONNX: float32 ``features`` (n, lookback x features) in, float32 ``probabilities`` (n, classes) or
+        ``values`` (n, steps) out; or a serialised `bellwether.models.bundle.Bundle`.
     contract : Contract
     """
 
-    graph: bytes
+    content: bytes
     contract: Contract
 
+    @property
+    def file(self) -> str:
+        """Name of the model's file."""
+        return FILES[self.contract.format]
+
     def check(self) -> None:
-        """Raise `ModelError` unless the graph is valid ONNX and the one the contract names."""
-        found = hashlib.sha256(self.graph).hexdigest()
-        if found != self.contract.graph_sha256:
+        """Raise `ModelError` unless the model is valid in its format and the one the contract names."""
+        found = hashlib.sha256(self.content).hexdigest()
+        if found != self.contract.sha256:
             raise ModelError(
-                f"the graph's sha256 is {found[:12]}… and its contract says {self.contract.graph_sha256[:12]}…: "
-                f"{GRAPH} and {CONTRACT} do not belong together; fetch the version again"
+                f"the model's sha256 is {found[:12]}… and its contract says {self.contract.sha256[:12]}…: "
+                f"{self.file} and {CONTRACT} do not belong together; fetch the version again"
             )
+        if self.contract.format == "bundle":
+            Bundle.parse(self.content)
+            return
         try:
-            onnx.checker.check_model(self.graph)
+            onnx.checker.check_model(self.content)
         except (onnx.checker.ValidationError, ValueError) as error:
-            raise ModelError(f"{GRAPH} is not a valid ONNX model: {error}") from error
+            raise ModelError(f"{self.file} is not a valid ONNX model: {error}") from error
 
     def save(self, directory: Path) -> None:
         """Write the two files as a new directory, which appears complete or not at all.
@@ -158,7 +191,7 @@ class Artefact:
         contract = self.contract.model_dump_json(indent=2) + "\n"
         try:
             staged.mkdir(parents=True)
-            for name, content in ((GRAPH, self.graph), (CONTRACT, contract.encode())):
+            for name, content in ((self.file, self.content), (CONTRACT, contract.encode())):
                 _write(staged / name, content)
             _sync(staged)
             staged.rename(directory)
@@ -177,10 +210,12 @@ class Artefact:
             A file is missing or damaged, or they do not belong together.
         """
         try:
-            graph, contract = ((directory / name).read_bytes() for name in (GRAPH, CONTRACT))
+            contract = Contract.parse((directory / CONTRACT).read_bytes())
+            content = (directory / FILES[contract.format]).read_bytes()
         except OSError as error:
-            raise ModelError(f"{directory} holds no artefact ({GRAPH}, {CONTRACT}): {error.strerror}") from error
-        artefact = cls(graph=graph, contract=Contract.parse(contract))
+            where = Path(str(error.filename)).name
+            raise ModelError(f"{directory} holds no artefact: {where} cannot be read: {error.strerror}") from error
+        artefact = cls(content=content, contract=contract)
         artefact.check()
         return artefact
 

@@ -1,4 +1,4 @@
-"""A model that gives every row the same probabilities."""
+"""Models that give every row the same answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from onnx import helper
 
 from bellwether.models.base import Floats
-from bellwether.models.graph import INPUT, assemble, constant
+from bellwether.models.graph import INPUT, assemble, assemble_values, constant
 from bellwether.models.rows import Classes, Rows, singles
 
 
@@ -32,6 +32,28 @@ class Constant:
         ]
         node = helper.make_node("Gemm", [INPUT, "zeros", "fixed"], ["present"])
         return assemble([node], constants, "present", self.n_features, Classes(total=total, present=np.arange(total)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantValues:
+    """Every row gets ``values`` (steps,)."""
+
+    values: Floats
+    n_features: int
+
+    def predict(self, x: Floats) -> Floats:
+        """Values (n, steps)."""
+        return np.tile(self.values, (len(singles(x)), 1))
+
+    def graph(self) -> bytes:
+        """The row times zero, plus the values."""
+        steps = len(self.values)
+        constants = [
+            constant("zeros", np.zeros((self.n_features, steps), np.float32)),
+            constant("fixed", self.values.astype(np.float32)),
+        ]
+        node = helper.make_node("Gemm", [INPUT, "zeros", "fixed"], ["result"])
+        return assemble_values([node], constants, "result", self.n_features, steps)
 
 
 def only_class(rows: Rows) -> Constant | None:

@@ -1,17 +1,19 @@
-"""ONNX graphs in the one shape that artefacts have: ``features`` in, ``probabilities`` out."""
+"""ONNX graphs in the one shape that artefacts have: ``features`` in, ``probabilities`` or ``values`` out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from bellwether.models.base import LEVELS
 from bellwether.models.rows import Classes
 
 INPUT, OUTPUT = "features", "probabilities"
+VALUES, QUANTILES = "values", "quantiles"
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 """Operator versions every graph declares: current enough for all we use, old enough for any onnxruntime since 1.14."""
 
@@ -50,12 +52,51 @@ def assemble(
     else:
         last = helper.make_node("MatMul", [result, "places"], [OUTPUT])
         constants = [*constants, constant("places", places)]
+    return _model([*nodes, last], constants, n_features, {OUTPUT: (classes.total,)})
+
+
+def assemble_values(
+    nodes: Sequence[onnx.NodeProto],
+    constants: Sequence[onnx.TensorProto],
+    result: str,
+    n_features: int,
+    steps: int,
+    quantiles: str | None = None,
+) -> bytes:
+    """Make a graph out of nodes that read ``features`` and write values.
+
+    Parameters
+    ----------
+    result : str
+        The tensor (n, steps) with the values.
+    quantiles : str, optional
+        The tensor (n, steps, levels) with their quantiles at `bellwether.models.base.LEVELS`.
+
+    Returns
+    -------
+    bytes
+        float32 ``features`` (n, n_features) in, float32 ``values`` and perhaps ``quantiles`` out; checked.
+    """
+    last = [helper.make_node("Identity", [result], [VALUES])]
+    shapes: dict[str, tuple[int, ...]] = {VALUES: (steps,)}
+    if quantiles is not None:
+        last.append(helper.make_node("Identity", [quantiles], [QUANTILES]))
+        shapes[QUANTILES] = (steps, len(LEVELS))
+    return _model([*nodes, *last], constants, n_features, shapes)
+
+
+def _model(
+    nodes: Sequence[onnx.NodeProto],
+    constants: Sequence[onnx.TensorProto],
+    n_features: int,
+    outputs: Mapping[str, tuple[int, ...]],
+) -> bytes:
     model = helper.make_model(
         helper.make_graph(
-            [*nodes, last],
+            nodes,
             "bellwether",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", n_features])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", classes.total])],
+            [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["rows", *shape]) for k, shape in outputs.items()],
             list(constants),
         ),
         opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],

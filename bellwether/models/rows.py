@@ -1,4 +1,4 @@
-"""Training rows as the families take them: float32, finite, with the classes that occur."""
+"""Training rows as the families take them: float32, finite, with the classes that occur or values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.errors import BadFeatures, ModelError
-from bellwether.models.base import Floats, Ints
+from bellwether.models.training import Floats, Ints, Training
 
 Singles = NDArray[np.float32]
 
@@ -53,23 +53,43 @@ class Rows:
         Rounded to what the served graph takes: split points then separate the values that serving sees.
     y : int64 array of shape (n,)
         Positions in ``classes.present``.
+    weight : float64 array of shape (n,)
+        How much a row counts; the mean is one.
     classes : Classes
     """
 
     x: Singles
     y: Ints
+    weight: Floats
     classes: Classes
 
     @property
     def balanced(self) -> Floats:
         """Sample weights (n,) that give every present class the same total; their mean is one."""
-        counts = np.bincount(self.y)
-        weights: Floats = (len(self.y) / (len(counts) * counts))[self.y]
+        totals = np.bincount(self.y, self.weight)
+        weights: Floats = self.weight * (self.weight.sum() / (len(totals) * totals))[self.y]
         return weights
 
 
-def training_rows(x: Floats, y: Ints, n_classes: int) -> Rows:
-    """Check and convert what a family's ``fit`` is given.
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """Training rows of a regression.
+
+    Parameters
+    ----------
+    x : float32 array of shape (n, columns)
+    y : float64 array of shape (n, steps)
+    weight : float64 array of shape (n,)
+        How much a row counts; the mean is one.
+    """
+
+    x: Singles
+    y: Floats
+    weight: Floats
+
+
+def training_rows(training: Training) -> Rows:
+    """Check and convert what a classifier's ``fit`` is given.
 
     Raises
     ------
@@ -78,16 +98,36 @@ def training_rows(x: Floats, y: Ints, n_classes: int) -> Rows:
     ModelError
         There are no rows, ``x`` and ``y`` differ in length, or a class position is out of range.
     """
+    x, y, total = training.x, training.y, training.classes
     if len(x) != len(y) or len(y) == 0:
         raise ModelError(f"fit needs one class for each row, and at least one row; got {len(x)} rows, {len(y)} classes")
-    if y.min() < 0 or y.max() >= n_classes:
-        raise ModelError(f"class positions must be in 0 … {n_classes - 1}; got {y.min()} … {y.max()}")
+    if y.min() < 0 or y.max() >= total:
+        raise ModelError(f"class positions must be in 0 … {total - 1}; got {y.min()} … {y.max()}")
     present, compact = np.unique(y, return_inverse=True)
     return Rows(
         x=singles(x),
         y=compact.astype(np.int64),
-        classes=Classes(total=n_classes, present=present.astype(np.int64)),
+        weight=training.weight,
+        classes=Classes(total=total, present=present.astype(np.int64)),
     )
+
+
+def value_rows(training: Training) -> Values:
+    """Check and convert what a regression's ``fit`` is given.
+
+    Raises
+    ------
+    BadFeatures
+        As `training_rows`.
+    ModelError
+        There are no rows, ``x`` and ``y`` differ in length, or a value is not finite.
+    """
+    x, y = training.x, training.y
+    if len(x) != len(y) or len(y) == 0:
+        raise ModelError(f"fit needs one value for each row, and at least one row; got {len(x)} rows, {len(y)} values")
+    if not np.isfinite(y).all():
+        raise ModelError(f"values to fit to must be finite: row {np.argwhere(~np.isfinite(y))[0][0]} is not")
+    return Values(x=singles(x), y=y, weight=training.weight)
 
 
 def singles(x: NDArray[np.floating], names: tuple[str, ...] = ()) -> Singles:

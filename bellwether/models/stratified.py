@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bellwether.models.base import Family, Floats, Ints, Params, Task
+from bellwether.models.base import Family, Floats, Ints, Params, Task, Training
 from bellwether.models.constant import Constant
 from bellwether.models.rows import training_rows
 
 if TYPE_CHECKING:
-    from optuna import Trial
+    from optuna.trial import BaseTrial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +30,16 @@ class FittedStratified(Constant):
         return drawn.astype(np.int64)
 
 
-def space(trial: Trial) -> dict[str, Any]:
+def space(trial: BaseTrial, task: Task) -> dict[str, Any]:
     """Nothing to tune."""
     return {}
 
 
-def fit(x: Floats, y: Ints, params: Params, n_classes: int, seed: int) -> FittedStratified:
+def fit(training: Training, params: Params) -> FittedStratified:
     """Count the classes."""
-    rows = training_rows(x, y, n_classes)
+    rows = training_rows(training)
     shares = np.bincount(rows.y)[np.newaxis] / len(rows.y)
-    return FittedStratified(probabilities=rows.classes.widen(shares)[0], n_features=x.shape[1])
+    return FittedStratified(probabilities=rows.classes.widen(shares)[0], n_features=rows.x.shape[1])
 
 
 STRATIFIED = Family(name="stratified", tasks=frozenset({Task.CLASSIFY}), space=space, fit=fit, baseline=True)

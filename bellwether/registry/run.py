@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 
 from bellwether.errors import RegistryError
-from bellwether.models.artefact import GRAPH, Artefact, Contract
+from bellwether.models.artefact import Artefact, Contract
 
 MODEL = "model"
 """The folder of a run's artefacts that is the model version."""
@@ -24,11 +24,11 @@ def tags_of(contract: Contract) -> dict[str, str]:
         "universe": contract.universe,
         "feature_set": contract.feature_set,
         "definition": contract.definition,
-        "graph_sha256": contract.graph_sha256,
+        "sha256": contract.sha256,
         "passed": str(contract.verdict.get("passed") is True).lower(),
     }
-    champion = contract.verdict.get("champion")
-    return shown if champion is None else shown | {"macro_f1": repr(float(champion))}
+    champion, metric = contract.verdict.get("champion"), contract.verdict.get("metric", "macro_f1")
+    return shown if champion is None else shown | {"metric": str(metric), "score": repr(float(champion))}
 
 
 def check_files(names: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ def fill(client: Any, run_id: str, artefact: Artefact, files: Mapping[str, str],
 
     with TemporaryDirectory() as place:
         artefact.save(Path(place, MODEL))
-        _describe(Path(place, MODEL), run_id)
+        _describe(Path(place, MODEL), run_id, artefact)
         for file, text in files.items():
             Path(place, file).write_text(text, encoding="utf-8")
         client.log_artifacts(run_id, place)
@@ -57,10 +57,13 @@ def fill(client: Any, run_id: str, artefact: Artefact, files: Mapping[str, str],
     )
 
 
-def _describe(directory: Path, run_id: str) -> None:
-    """Say in MLflow's own words that the folder is an ONNX model."""
+def _describe(directory: Path, run_id: str, artefact: Artefact) -> None:
+    """Say in MLflow's own words what the folder is: an ONNX model, or a bundle that only Bellwether reads."""
     from mlflow.models import Model
 
     model = Model(artifact_path=MODEL, run_id=run_id)
-    model.add_flavor("onnx", onnx_version=onnx.__version__, data=GRAPH)
+    if artefact.contract.format == "onnx":
+        model.add_flavor("onnx", onnx_version=onnx.__version__, data=artefact.file)
+    else:
+        model.add_flavor("bellwether", family=artefact.contract.family, data=artefact.file)
     model.save(str(directory / "MLmodel"))

@@ -15,6 +15,7 @@ from bellwether.errors import GateRefused, RegistryError
 from bellwether.models.artefact import Contract
 from bellwether.registry.backend import asking
 from bellwether.registry.ledger import Book, Entry, Ledger
+from bellwether.registry.sweep_run import SweepRun
 from bellwether.registry.trail import told, trail
 from bellwether.registry.versions import ALIASES, Versions
 
@@ -77,6 +78,10 @@ class Registry(Versions):
                     gate=contract.verdict,
                 )
                 self._move(book, line)
+
+    def sweep_run(self, name: str, sweep: str) -> SweepRun:
+        """The MLflow run of a sweep of this recipe, made if it is not there yet."""
+        return SweepRun(self._backend, name, sweep)
 
     def rollback(self, name: str, alias: str, *, who: str, why: str) -> int:
         """Give ``alias`` back to the version that held it before, and return that version.

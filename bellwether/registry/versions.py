@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bellwether.errors import ModelError, NoChampion, RegistryError, UnknownName
-from bellwether.models.artefact import CONTRACT, GRAPH, Artefact, Contract
+from bellwether.models.artefact import CONTRACT, FILES, Artefact, Contract
 from bellwether.registry.backend import Backend, asking, quietly
 from bellwether.registry.run import MODEL, check_files, fill, tags_of
 
@@ -29,13 +29,15 @@ NAMES = re.compile(r"[\w.\- ]+")
 
 @dataclass(frozen=True, kw_only=True)
 class VersionInfo:
-    """A version at a glance. ``macro_f1`` is the gate's figure on the untouched segment, NaN if it has none."""
+    """A version at a glance. ``score`` is the gate's figure on the untouched segment, in units of ``metric``; NaN if it
+    has none."""
 
     version: int
     aliases: tuple[str, ...]
     family: str
     created_at: datetime
-    macro_f1: float
+    metric: str
+    score: float
     passed: bool
 
 
@@ -127,16 +129,17 @@ class Versions:
             As `resolve`; or the stored files are missing or damaged.
         """
         version = self.resolve(name, which)
-        graph, contract = (self._fetch(name, version, f"{MODEL}/{file}") for file in (GRAPH, CONTRACT))
         try:
-            artefact = Artefact(graph=graph, contract=Contract.parse(contract))
+            contract = Contract.parse(self._fetch(name, version, f"{MODEL}/{CONTRACT}"))
+            content = self._fetch(name, version, f"{MODEL}/{FILES[contract.format]}")
+            artefact = Artefact(content=content, contract=contract)
             artefact.check()
         except ModelError as error:
             raise RegistryError(f"{name} version {version} cannot be used: {error}") from error
         return version, artefact
 
     def contract(self, name: str, version: int) -> Contract:
-        """The contract of a version, without its graph."""
+        """The contract of a version, without its model."""
         return Contract.parse(self.read(name, version, f"{MODEL}/{CONTRACT}"))
 
     def read(self, name: str, version: int, file: str) -> str:
@@ -199,6 +202,7 @@ def _info(found: Any, aliases: list[str]) -> VersionInfo:
         aliases=tuple(sorted(aliases)),
         family=found.tags.get("family", "unknown"),  # a version made with other tools has no tags of ours
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, tz=UTC),
-        macro_f1=float(found.tags.get("macro_f1", math.nan)),
+        metric=found.tags.get("metric", ""),
+        score=float(found.tags.get("score", math.nan)),
         passed=found.tags.get("passed") == "true",
     )

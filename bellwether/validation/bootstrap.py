@@ -1,7 +1,8 @@
 """Confidence intervals by the circular block bootstrap over timestamps.
 
 Rows of one timestamp stay together (components move together) and neighbouring timestamps are drawn in blocks
-(they depend on each other). What is resampled are sums per timestamp, so a resample costs a few additions.
+(they depend on each other). What is resampled are sums per timestamp, so a resample costs a few additions; a statistic
+that is no function of sums, such as one of ranks, has its rows resampled instead (`row_bootstrap`).
 
 Sources: Künsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17
 (1989); Politis and Romano, "A circular block-resampling procedure for stationary data" (1992); block length of
@@ -10,7 +11,7 @@ order n^(1/3): Hall, Horowitz and Jing, Biometrika 82 (1995).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,48 @@ class Interval:
     confidence: float
     block: int
     draws: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """A statistic as a function of sums over timestamps.
+
+    Parameters
+    ----------
+    each : float64 array of shape (timestamps, k)
+        What each timestamp adds, in time order; finite.
+    figure : callable
+        Maps (m, k) sums to (m,) figures; NaN where one is not defined.
+    """
+
+    each: Floats
+    figure: Callable[[Floats], Floats]
+
+    @property
+    def value(self) -> float:
+        """The statistic of all timestamps."""
+        return float(self.figure(self.each.sum(axis=0, keepdims=True))[0])
+
+
+def sums_by_time(ts: Ints, columns: Floats) -> Floats:
+    """Add up the rows (n, k) of each unique timestamp, in time order: (timestamps, k).
+
+    >>> sums_by_time(np.array([7, 3, 7]), np.array([[1.0], [2.0], [4.0]])).tolist()
+    [[2.0], [5.0]]
+    """
+    times, place = np.unique(ts, return_inverse=True)
+    return np.column_stack([np.bincount(place, weights=column, minlength=len(times)) for column in columns.T])
+
+
+def mean_of_statistics(parts: Sequence[Sums]) -> Sums:
+    """The mean of several statistics of the same timestamps, such as those of each step, as one statistic."""
+    ends = np.cumsum([part.each.shape[1] for part in parts])[:-1]
+
+    def figure(sums: Floats) -> Floats:
+        columns = np.split(sums, ends, axis=1)
+        return np.asarray(np.mean([part.figure(s) for part, s in zip(parts, columns, strict=True)], axis=0))
+
+    return Sums(each=np.hstack([part.each for part in parts]), figure=figure)
 
 
 def block_length(n: int, horizon: int = 1) -> int:
@@ -86,14 +129,94 @@ def block_bootstrap(
     >>> bool(found.low < 0.0 < found.high)
     True
     """
-    n = len(sums)
-    _check(sums, confidence, block, draws)
-    block = block_length(n) if block is None else block
-    figures = statistic(_resampled(sums, block, draws, np.random.default_rng(seed)))
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.nanquantile(figures, [tail, 1.0 - tail])
+    block = block_length(len(sums)) if block is None else block
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence is {confidence}: it must lie between 0 and 1")
+    figures = resampled_figures(statistic, sums, block=block, draws=draws, seed=seed)
     value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
-    return Interval(value=value, low=float(low), high=float(high), confidence=confidence, block=block, draws=draws)
+    return percentile_interval(value, figures, confidence=confidence, block=block)
+
+
+def resampled_figures(
+    statistic: Callable[[Floats], Floats], sums: Floats, *, block: int, draws: int, seed: int
+) -> Floats:
+    """The statistic of each resample (draws,): what `block_bootstrap` takes its interval from."""
+    _check(sums, block, draws)
+    return statistic(_resampled(sums, block, draws, np.random.default_rng(seed)))
+
+
+def percentile_interval(value: float, figures: Floats, *, confidence: float, block: int) -> Interval:
+    """Percentile interval of a statistic from its resamples (draws,). NaN figures are left out; all NaN gives NaN.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    tail = (1.0 - confidence) / 2.0
+    known = figures[~np.isnan(figures)]
+    low, high = np.quantile(known, [tail, 1.0 - tail]) if len(known) else (np.nan, np.nan)
+    return Interval(
+        value=value, low=float(low), high=float(high), confidence=confidence, block=block, draws=len(figures)
+    )
+
+
+def row_bootstrap(
+    statistic: Callable[[Ints, Ints], float],
+    ts: Ints,
+    *,
+    confidence: float = 0.95,
+    block: int | None = None,
+    draws: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """Interval of any statistic of rows, by resampling whole timestamps in circular blocks.
+
+    It computes the statistic anew for each resample, so it takes fewer draws than `block_bootstrap`: 200 place the ends
+    of a 95 % interval to about a tenth of its width; far tails need more.
+
+    Parameters
+    ----------
+    statistic : callable
+        ``statistic(rows, times)``: positions of a resample's rows, and the place of each row's timestamp in the
+        resample: a timestamp drawn twice counts as two. NaN figures are left out of the quantiles.
+    ts : int64 array of shape (n,)
+        Timestamps of the rows, in any order.
+    confidence, block, draws, seed
+        As in `block_bootstrap`.
+
+    Raises
+    ------
+    ConfigError
+        ``confidence``, ``block`` or ``draws`` is out of bounds.
+    DataError
+        There is no row.
+
+    Examples
+    --------
+    >>> series = np.random.default_rng(0).normal(size=300)
+    >>> found = row_bootstrap(lambda rows, times: float(np.median(series[rows])), np.arange(300))
+    >>> bool(found.low < 0.0 < found.high)
+    True
+    """
+    times, place = np.unique(ts, return_inverse=True)
+    block = block_length(len(times)) if block is None else block
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence is {confidence}: it must lie between 0 and 1")
+    _check(np.ones((len(times), 1)), block, draws)
+    order, count = np.argsort(place, kind="stable"), np.bincount(place)
+    rng, figures = np.random.default_rng(seed), np.empty(draws)
+    for draw in range(draws):
+        figures[draw] = statistic(*_drawn_rows(order, count, block, rng))
+    value = statistic(order, place[order])
+    return percentile_interval(value, figures, confidence=confidence, block=block)
+
+
+def _drawn_rows(order: Ints, count: Ints, block: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Rows of one resample of as many timestamps as there are, and the place of each row's timestamp in it."""
+    n = len(count)
+    begins = rng.integers(n, size=-(-n // block))
+    picked = ((begins[:, None] + np.arange(block)) % n).ravel()[:n]
+    size, first = count[picked], np.cumsum(count) - count
+    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    return order[np.repeat(first[picked], size) + within], np.repeat(np.arange(n), size)
 
 
 def _resampled(sums: Floats, block: int, draws: int, rng: np.random.Generator) -> Floats:
@@ -114,12 +237,10 @@ def _circular(sums: Floats, length: int) -> Floats:
     return np.asarray(running[length : length + len(sums)] - running[: len(sums)], np.float64)
 
 
-def _check(sums: Floats, confidence: float, block: int | None, draws: int) -> None:
+def _check(sums: Floats, block: int, draws: int) -> None:
     if sums.ndim != 2 or not len(sums) or not np.isfinite(sums).all():
         raise DataError(f"sums have shape {sums.shape}: give finite (timestamps, k) with at least one timestamp")
-    if not 0.0 < confidence < 1.0:
-        raise ConfigError(f"confidence is {confidence}: it must lie between 0 and 1")
-    if block is not None and not 1 <= block <= len(sums):
+    if not 1 <= block <= len(sums):
         raise ConfigError(f"block is {block}: it must lie between 1 and the {len(sums)} timestamps")
     if draws < 1:
         raise ConfigError(f"draws is {draws}: it must be at least 1")

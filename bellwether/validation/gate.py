@@ -1,23 +1,34 @@
-"""The promotion gate: does a champion beat every baseline, beyond what luck explains?"""
+"""The promotion gate: does a champion beat every baseline, beyond what luck explains?
+
+Classes are judged by macro-F1, values by skill: 1 - MSE / MSE of "no change". A lift in skill is the difference of the
+two models' MSE, in units of that of persistence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.config.recipe import Frozen, Gate
-from bellwether.errors import ConfigError
-from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length
-from bellwether.validation.metrics import f1_of, grouped_confusion
+from bellwether.errors import ConfigError, DataError
+from bellwether.validation.bootstrap import Sums, block_bootstrap, block_length, mean_of_statistics
+from bellwether.validation.metrics import confusion_sums
+from bellwether.validation.paired import paired_bootstrap
+from bellwether.validation.probability_metrics import class_scores, directional_sums, expected_score
+from bellwether.validation.regression_metrics import skill_sums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DRAWS = 10_000
 """Resamples: enough for the far tail that many families ask for."""
+
+SHOWN = {"macro_f1": "macro-F1", "skill": "skill"}
+"""The gate's metrics, as its reasons name them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +39,36 @@ class Candidate:
     ----------
     family : str
         Its family.
-    predicted : int64 array of shape (n,)
-        Class positions on the holdout rows.
+    predicted : int64 array of shape (n,), or float64 array of shape (n,) or (n, steps)
+        Class positions on the holdout rows; or values, which are changes.
     folds : tuple of float
-        Macro-F1 of each selection fold.
+        Macro-F1 of each selection fold; or skill.
+    probabilities : float64 array of shape (n, classes), optional
+        On the holdout rows: what the champion's direction is read from. Values need none.
     """
 
     family: str
-    predicted: Ints
+    predicted: NDArray[Any]
     folds: tuple[float, ...]
+    probabilities: Floats | None = None
+
+
+class Bounded(Frozen):
+    """A figure on the holdout and its bounds, each one-sided at the verdict's ``confidence``."""
+
+    value: float
+    low: float
+    high: float
 
 
 class Comparison(Frozen):
-    """The champion against one baseline: the holdout lift with its interval, and the lift over the selection folds."""
+    """The champion against one baseline: the holdout lift with its interval, and the lift over the selection folds.
+
+    ``score`` is the baseline's, on the holdout; all in units of the verdict's ``metric``.
+    """
 
     family: str
-    macro_f1: float
+    score: float
     lift: float
     low: float
     high: float
@@ -52,10 +77,11 @@ class Comparison(Frozen):
 
 
 class Verdict(Frozen):
-    """What the gate decided and every figure it decided on. Macro-F1 throughout; ``lift`` is champion − baseline.
+    """What the gate decided and every figure it decided on, in units of ``metric``; ``lift`` is champion − baseline.
 
     ``low`` and ``high`` bound the holdout lift over ``baseline_family``, the baseline that is hardest to beat;
-    ``confidence`` is the one-sided level after the correction for the number of families tried.
+    ``confidence`` is the one-sided level after the correction for the number of families tried. ``directional`` is
+    about direction alone (`bellwether.validation.probability_metrics.directional`); None where it is not defined.
     """
 
     passed: bool
@@ -73,6 +99,8 @@ class Verdict(Frozen):
     draws: int
     against: tuple[Comparison, ...]
     reason: str
+    metric: str = "macro_f1"
+    directional: Bounded | None = None
 
 
 def judge(
@@ -80,30 +108,36 @@ def judge(
     baselines: Sequence[Candidate],
     *,
     ts: Ints,
-    y: Ints,
+    y: NDArray[Any],
     n_classes: int,
     gate: Gate,
     families: int,
     horizon: int = 1,
     seed: int = 0,
+    directional: bool = False,
 ) -> Verdict:
     """Compare a champion with each baseline on rows that selection never saw.
 
     It passes when, against every baseline,
 
-    1. the lower bound of the holdout macro-F1 difference (paired circular block bootstrap over timestamps) lies
-       above ``gate.min_lift``, one-sided at ``gate.confidence`` with Bonferroni's correction for the families the
-       champion was picked from; and
-    2. the mean difference over the selection folds is larger than its own standard error.
+    1. the lower bound of the holdout difference in macro-F1, or in skill (paired circular block bootstrap over
+       timestamps), lies above ``gate.min_lift``, one-sided at ``gate.confidence`` with Bonferroni's correction for the
+       families the champion was picked from; and
+    2. the mean difference over the selection folds is larger than its own standard error;
+
+    and, if ``directional``, when it tells rises from falls: the lower bound of that score, at the same level, is above
+    0. A model that foresees only how large moves are passes the first two.
 
     Parameters
     ----------
     champion, baselines : Candidate
         With predictions on the same holdout rows.
-    ts, y : int64 arrays of shape (n,)
-        Timestamps and true classes of the holdout rows.
+    ts : int64 array of shape (n,)
+        Timestamps of the holdout rows.
+    y : int64 array of shape (n,), or float64 array of shape (n,) or (n, steps)
+        True class positions; or values, which are changes. The skill of several steps is the mean of theirs.
     n_classes : int
-        Number of classes.
+        Number of classes; 0 for values.
     gate : Gate
         Confidence and least lift.
     families : int
@@ -112,23 +146,30 @@ def judge(
         Timestamps an outcome spans; blocks are at least as long.
     seed : int
         Of the bootstrap.
+    directional : bool
+        Whether the champion must know the direction, too.
 
     Raises
     ------
     ConfigError
-        There is no baseline, or the number of folds differs.
+        There is no baseline, the number of folds differs, or direction is demanded of classes without probabilities.
+    DataError
+        A fold has no finite score, or skill is not defined, as nothing changes in the holdout.
     """
-    _check(champion, baselines)
+    metric = "macro_f1" if n_classes else "skill"
+    _check(champion, baselines, metric)
+    if directional and n_classes and champion.probabilities is None:
+        raise ConfigError(f"{champion.family} has no probabilities to read a direction from: give them")
     level = 1.0 - (1.0 - gate.confidence) / max(1, families)
     block = block_length(len(np.unique(ts)), horizon)
-    ours = grouped_confusion(ts, y, champion.predicted, n_classes)
-    against = []
-    for rival in baselines:
-        theirs = grouped_confusion(ts, y, rival.predicted, n_classes)
-        found = _difference(ours, theirs, confidence=2.0 * level - 1.0, block=block, seed=seed)
-        against.append(_comparison(rival, champion, float(f1_of(theirs.sum(axis=0))), found))
+    settings = _Settings(confidence=2.0 * level - 1.0, block=block, seed=seed)
+    ours = _sums(champion, ts, y, n_classes)
+    against = [_comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings) for rival in baselines]
+    direction = _direction(champion, ts, y, n_classes, settings)
     hardest = min(against, key=lambda c: c.low)
     failed = [why for c in against if (why := _why_not(c, gate.min_lift))]
+    if directional and (why := _no_direction(direction)):
+        failed.append(why)
     return Verdict(
         passed=not failed,
         lift=hardest.lift,
@@ -136,35 +177,54 @@ def judge(
         high=hardest.high,
         confidence=level,
         min_lift=gate.min_lift,
-        champion=float(f1_of(ours.sum(axis=0))),
+        champion=ours.value,
         champion_family=champion.family,
-        baseline=hardest.macro_f1,
+        baseline=hardest.score,
         baseline_family=hardest.family,
         families=families,
         block=block,
         draws=DRAWS,
         against=tuple(against),
-        reason=_reason(champion.family, hardest, level, failed),
+        reason=_reason(champion.family, metric, hardest, level, failed),
+        metric=metric,
+        directional=direction,
     )
 
 
-def _difference(ours: Ints, theirs: Ints, *, confidence: float, block: int, seed: int) -> Interval:
-    n_times, n_classes, _ = ours.shape
-    shape = (-1, 2, n_classes, n_classes)
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Of the bootstrap; ``confidence`` is two-sided."""
 
-    def lift(sums: Floats) -> Floats:
-        both = f1_of(sums.reshape(shape))
-        return np.asarray(both[:, 0] - both[:, 1], np.float64)
-
-    sums = np.stack([ours, theirs], axis=1).reshape(n_times, -1).astype(np.float64)
-    return block_bootstrap(lift, sums, confidence=confidence, block=block, draws=DRAWS, seed=seed)
+    confidence: float
+    block: int
+    seed: int
 
 
-def _comparison(rival: Candidate, champion: Candidate, macro_f1: float, found: Interval) -> Comparison:
+def _sums(candidate: Candidate, ts: Ints, y: NDArray[Any], n_classes: int) -> Sums:
+    """The gate's metric on the holdout, as a function of sums over timestamps."""
+    if n_classes:
+        return confusion_sums(ts, y, candidate.predicted, n_classes)
+    sums = mean_of_statistics([skill_sums(ts, *pair) for pair in _steps(y, candidate.predicted)])
+    if not np.isfinite(sums.value):
+        raise DataError("nothing changes in the holdout, so skill is not defined there: hold more rows out")
+    return sums
+
+
+def _steps(y: NDArray[Any], predicted: NDArray[Any]) -> list[tuple[Floats, Floats]]:
+    """Values that came and that were predicted, one pair of (n,) arrays a step."""
+    if y.size != predicted.size or len(y) != len(predicted):
+        raise DataError(f"values have shape {y.shape} and predictions {predicted.shape}: give as many of each")
+    return list(zip(y.reshape(len(y), -1).T, predicted.reshape(len(y), -1).T, strict=True))
+
+
+def _comparison(champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums, settings: _Settings) -> Comparison:
+    found, _ = paired_bootstrap(
+        ours, theirs, confidence=settings.confidence, block=settings.block, draws=DRAWS, seed=settings.seed
+    )
     gaps = np.subtract(champion.folds, rival.folds)
     return Comparison(
         family=rival.family,
-        macro_f1=macro_f1,
+        score=theirs.value,
         lift=found.value,
         low=found.low,
         high=found.high,
@@ -173,24 +233,54 @@ def _comparison(rival: Candidate, champion: Candidate, macro_f1: float, found: I
     )
 
 
+def _direction(champion: Candidate, ts: Ints, y: NDArray[Any], n_classes: int, settings: _Settings) -> Bounded | None:
+    """How well the champion tells rises from falls; None where there are not both, or no probabilities."""
+    if not n_classes:
+        pairs = _steps(y, champion.predicted)
+    elif champion.probabilities is not None:
+        pairs = [(class_scores(n_classes)[y], expected_score(champion.probabilities))]
+    else:
+        return None
+    sums = mean_of_statistics([directional_sums(ts, expected, true) for true, expected in pairs])
+    if np.isnan(sums.value):
+        return None
+    found = block_bootstrap(
+        sums.figure,
+        sums.each,
+        confidence=settings.confidence,
+        block=settings.block,
+        draws=DRAWS,
+        seed=settings.seed,
+    )
+    return Bounded(value=found.value, low=found.low, high=found.high)
+
+
 def _why_not(c: Comparison, min_lift: float) -> str | None:
-    if c.low <= min_lift:
+    if not c.low > min_lift:
         return f"the holdout lift over {c.family} may be as low as {c.low:+.4f}, which is not above {min_lift}"
-    if c.folds_lift <= c.folds_stderr:
+    if not c.folds_lift > c.folds_stderr:
         return f"its mean lift over {c.family} in the folds, {c.folds_lift:+.4f}, is within {c.folds_stderr:.4f} of 0"
     return None
 
 
-def _reason(family: str, hardest: Comparison, level: float, failed: Sequence[str]) -> str:
+def _no_direction(found: Bounded | None) -> str | None:
+    if found is None:
+        return "the holdout has no rises or no falls, so it shows no direction"
+    if not found.low > 0.0:
+        return f"its directional score, {found.value:+.4f}, may be as low as {found.low:+.4f}: it may know only size"
+    return None
+
+
+def _reason(family: str, metric: str, hardest: Comparison, level: float, failed: Sequence[str]) -> str:
     if failed:
         return f"{family} is not promoted: {failed[0]} (one-sided confidence {level:.2%})."
     return (
-        f"{family} beats every baseline: its holdout macro-F1 is {hardest.lift:+.4f} above {hardest.family}'s, "
+        f"{family} beats every baseline: its holdout {SHOWN[metric]} is {hardest.lift:+.4f} above {hardest.family}'s, "
         f"at least {hardest.low:+.4f} at one-sided confidence {level:.2%}."
     )
 
 
-def _check(champion: Candidate, baselines: Sequence[Candidate]) -> None:
+def _check(champion: Candidate, baselines: Sequence[Candidate], metric: str) -> None:
     if not baselines:
         raise ConfigError("there is no baseline to compare with: run the baselines with the sweep")
     for rival in baselines:
@@ -199,3 +289,6 @@ def _check(champion: Candidate, baselines: Sequence[Candidate]) -> None:
                 f"{rival.family} has {len(rival.folds)} folds and {champion.family} {len(champion.folds)}: "
                 "score both on the same two folds or more"
             )
+    for candidate in (champion, *baselines):
+        if not np.isfinite(candidate.folds).all():
+            raise DataError(f"{candidate.family} has a fold without a {metric}: use fewer folds, or more rows")

@@ -37,8 +37,9 @@ class TargetKind:
         Class names; a class position is an index into it. Empty for a regression.
     outcome : callable
         ``outcome(ts, value, session, target)`` of the rows of one symbol, ``ts`` UTC nanoseconds that never fall,
-        returns the outcome of each row, NaN where it is unknown or left out, and ``t1``, when it is known, `NEVER`
-        where the rows end before that. Permits the look-ahead it states and no further.
+        returns the outcome of each row (n,), or its outcomes (n, steps) where a target has several, NaN where it is
+        unknown or left out, and ``t1``, when it is known, `NEVER` where the rows end before that. Permits the
+        look-ahead it states and no further.
     fit : callable
         ``fit(outcome, target)`` returns the class edges. Give it the outcomes of training rows only, all finite.
     encode : callable
@@ -47,6 +48,8 @@ class TargetKind:
         The series ``value`` is: ``price`` (close of a bar, price of a trade, mid of a book), or a factor's name.
     options : type
         What a recipe may say in ``target.options``; all have defaults.
+    level : bool
+        The outcome is a later value of the series itself, such as a price: models are fitted to how much it changes.
     identity : bool
         The outcome is known when the row is: it is offered to be measured against, and predicts nothing.
     """
@@ -59,4 +62,5 @@ class TargetKind:
     encode: Callable[[Floats, Floats], NDArray[Any]]
     reads: str = "price"
     options: type[Frozen] = NoOptions
+    level: bool = False
     identity: bool = False

@@ -54,6 +54,7 @@ SELL_RATE = TargetKind(
     fit=no_edges,
     encode=as_it_is,
     reads=SELL_RATE_FACTOR,
+    level=True,
 )
 """The initiative sell rate of the next interval."""
 

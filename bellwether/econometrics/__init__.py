@@ -1,0 +1,1 @@
+"""Econometric models as pure functions: arrays in, frozen records of arrays out, each with a known answer."""

@@ -1,0 +1,146 @@
+"""What a family reads of a panel: features, or what was known of outcomes and prices, of one row or of several.
+
+Nothing here looks ahead: a row sees rows of its own symbol up to itself, outcomes whose ``t1`` has come, and prices of
+that moment or before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bellwether.models.base import Family, Params, Reads
+from data.panel import Panel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NONE = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The rows of a panel, each with a pointer to those before it.
+
+    Parameters
+    ----------
+    x : float64 array of shape (n, features)
+    changes : float64 array of shape (n,)
+        Outcome of the first step; of a level, how much it changed.
+    value : float64 array of shape (n,)
+        The series at the row.
+    ts, t1, who : int64 arrays of shape (n,)
+        As in `data.panel.Panel`, sorted by (ts, who).
+    previous : int64 array of shape (n,)
+        The row of the same symbol before this one, or -1.
+    known : int64 array of shape (n,)
+        The newest row of the same symbol whose outcome is known at this one, or -1. From there, the next one does not
+        overlap it.
+    names, symbols : tuple of str
+        Features and components.
+    """
+
+    x: Floats
+    changes: Floats
+    value: Floats
+    ts: Ints
+    t1: Ints
+    who: Ints
+    previous: Ints
+    known: Ints
+    names: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+    def columns(self, family: Family) -> tuple[str, ...]:
+        """Names of what the family reads of one row."""
+        if family.reads is Reads.FEATURES:
+            return self.names
+        return ("who", *self.symbols) if family.reads is Reads.PRICES else ("outcome",)
+
+    def read(self, family: Family, params: Params, rows: Ints, labels: Ints | None = None) -> Floats:
+        """What the family reads of these rows, shape (rows, lookback * columns): single precision with a lookback.
+
+        Parameters
+        ----------
+        labels : int64 array of shape (n,)
+            Class positions of all rows, for families that read them.
+        """
+        lookback = params.get("lookback", 1)
+        if family.reads is Reads.FEATURES:
+            return _features(self.x, self.previous, rows, lookback)
+        if family.reads is Reads.PRICES:
+            return self._prices(rows)
+        series = self.changes if family.reads is Reads.OUTCOMES or labels is None else labels.astype(np.float64)
+        return _outcomes(series, self.known, rows, lookback)
+
+    def _prices(self, rows: Ints) -> Floats:
+        """Position of the symbol, then the logarithm of the newest price of every symbol; 0 before its first."""
+        times = np.unique(self.ts)
+        table = np.zeros((len(times), 1 + len(self.symbols)))
+        for k in range(len(self.symbols)):
+            own = np.flatnonzero((self.who == k) & np.isfinite(self.value))
+            newest = np.searchsorted(self.ts[own], times, side="right") - 1
+            table[:, 1 + k] = np.where(newest < 0, 0.0, np.log(self.value[own][np.maximum(newest, 0)]))
+        found: Floats = table[np.searchsorted(times, self.ts[rows])]
+        found[:, 0] = self.who[rows]
+        return found
+
+
+def inputs(panel: Panel, level: bool) -> Inputs:
+    """Index a panel. ``level`` says that its outcomes are later values of the series itself."""
+    outcome = panel.outcome if panel.outcome.ndim == 1 else panel.outcome[:, 0]
+    previous, known = np.full(len(panel.ts), NONE), np.full(len(panel.ts), NONE)
+    for k in range(len(panel.symbols)):
+        own = np.flatnonzero(panel.who == k)
+        previous[own[1:]] = own[:-1]
+        known[own] = _newest_known(panel.ts[own], panel.t1[own], own)
+    return Inputs(
+        x=panel.x,
+        changes=outcome - panel.value if level else outcome,
+        value=panel.value,
+        ts=panel.ts,
+        t1=panel.t1,
+        who=panel.who,
+        previous=previous,
+        known=known,
+        names=panel.features,
+        symbols=panel.symbols,
+    )
+
+
+def _newest_known(ts: Ints, t1: Ints, own: Ints) -> Ints:
+    """Of each row of one symbol, the last row whose outcome, and those of all rows before it, are known by then."""
+    reached = np.maximum.accumulate(t1)
+    count = np.searchsorted(reached, ts, side="right")
+    return np.where(count > 0, own[np.maximum(count - 1, 0)], NONE)
+
+
+def _chain(pointer: Ints, rows: Ints, length: int) -> Ints:
+    """Rows (rows, length) that end at ``rows`` and follow the pointer back, oldest first; -1 before the first."""
+    chain = np.empty((len(rows), length), np.int64)
+    at = rows
+    for age in range(length):
+        chain[:, length - 1 - age] = at
+        at = np.where(at == NONE, NONE, pointer[at])
+    return chain
+
+
+def _features(x: Floats, previous: Ints, rows: Ints, lookback: int) -> Floats:
+    """Rows of features up to each row; before the first, the first again. Single precision for more than one."""
+    if lookback == 1:
+        found: Floats = x[rows]
+        return found
+    chain = _chain(previous, rows, lookback)
+    for age in range(1, lookback):  # oldest last: what is missing repeats the row after it
+        column = lookback - 1 - age
+        chain[:, column] = np.where(chain[:, column] == NONE, chain[:, column + 1], chain[:, column])
+    return cast(Floats, x.astype(np.float32)[chain].reshape(len(rows), -1))
+
+
+def _outcomes(series: Floats, known: Ints, rows: Ints, lookback: int) -> Floats:
+    """Outcomes known at each row, oldest first; 0 where there is none yet."""
+    chain = _chain(known, known[rows], lookback)
+    return np.where(chain == NONE, 0.0, series[chain])
