@@ -23,9 +23,7 @@ from bellwether.models.quantise import Loss, loss, quantised
 from bellwether.models.training import Task, Training, plain
 
 FAMILIES = ("rnn", "gru", "lstm", "attention_lstm", "mlplob")
-HEADER = (
-    "| family | hidden | weights | bytes | size | one row, µs | time | largest | mean | spread |\n" + "|---" * 10 + "|"
-)
+COLUMNS = ("family", "hidden", "weights", "bytes", "size", "one row, µs", "time", "largest", "mean", "spread")
 
 
 def market(rows: int, features: int, lookback: int) -> Training:
@@ -50,7 +48,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=17)
     parser.add_argument("--hidden", type=int, nargs="*", default=[64, 256])
     options = parser.parse_args()
-    print(HEADER)
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for name in FAMILIES:
         standard = family(name).standard(Task.CLASSIFY)
         rows = market(options.rows, options.features, standard["lookback"])

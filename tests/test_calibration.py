@@ -130,18 +130,18 @@ def test_a_calibrated_model_is_one_graph_that_equals_native(name, kind):
 
 @every_calibrator
 @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("spread", [0.05, 0.5, 5.0])
-def test_graph_and_native_agree_from_sure_to_doubtful_and_from_right_to_wrong(name, noise, spread):
-    """The steepest and the flattest of maps, at the ends of what can be said and where no class is probable."""
+def test_graph_and_native_agree_from_sure_to_doubtful(name, noise):
+    """Of the steepest and the flattest of maps, at the ends of what can be said and where no class is probable."""
     rng = np.random.default_rng(6)
-    p = rng.dirichlet(np.full(5, spread), 10_000)
+    p = rng.dirichlet(np.full(5, 0.05), 10_000)
     p[rng.random(p.shape) < 0.1] = 0.0
     p[p.sum(axis=1) == 0, 2] = 1.0
     p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
     y = np.where(rng.random(len(p)) < noise, rng.integers(0, 5, len(p)), p.argmax(axis=1))
-    fitted = calibrator(name).fit(p[:5000], y[:5000])
-    found = served(calibrated_graph(identity_graph(5), fitted), p)
-    np.testing.assert_allclose(found, fitted.apply(p), rtol=0.0, atol=1e-5)
+    fitted = calibrator(name).fit(p, y)
+    graph = calibrated_graph(identity_graph(5), fitted)
+    for unseen in (p, rng.dirichlet(np.full(5, 20.0), 10_000).astype(np.float32)):
+        np.testing.assert_allclose(served(graph, unseen), fitted.apply(unseen), rtol=0.0, atol=1e-5)
 
 
 @every_calibrator

@@ -33,9 +33,9 @@ def test_the_table_knows_its_baselines():
 
 
 def test_a_family_whose_library_is_not_installed_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "dreamy", ("river.dreams", "DREAMY"))
-    monkeypatch.setitem(sys.modules, "river", None)
-    with pytest.raises(ConfigError, match=r"dreamy needs river: pip install 'bellwether\[online\]'"):
+    monkeypatch.setitem(FAMILIES, "dreamy", ("statsmodels.dreams", "DREAMY"))
+    monkeypatch.setitem(sys.modules, "statsmodels", None)
+    with pytest.raises(ConfigError, match=r"dreamy needs statsmodels: pip install 'bellwether\[econometrics\]'"):
         family("dreamy")
 
 

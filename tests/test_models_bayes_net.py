@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -83,7 +84,8 @@ def test_the_mode_is_that_of_a_penalised_logistic_regression():
 def test_a_row_that_counts_twice_is_two_rows():
     x, y, _ = three_classes()
     counts = np.random.default_rng(2).integers(1, 4, len(y))
-    weighted, repeated = class_head(x, y, counts.astype(float)), class_head(*(np.repeat(a, counts, axis=0) for a in (x, y)), np.ones(counts.sum()))  # fmt: skip
+    weighted = class_head(x, y, counts.astype(float))
+    repeated = class_head(np.repeat(x, counts, axis=0), np.repeat(y, counts), np.ones(counts.sum()))
     np.testing.assert_allclose(weighted.probabilities(x), repeated.probabilities(x), atol=1e-9)
 
 
@@ -138,7 +140,7 @@ def test_far_from_the_data_it_is_less_sure():
     assert np.median(without.probabilities(1e3 * x).max(axis=1)) > 0.999
     assert np.median(head.probabilities(1e3 * x).max(axis=1)) < 0.97
     assert spread(head, rows).min() > 0
-    values = value_head(x, y[:, None].astype(float), weight)
+    values = value_head(x, x[:, :1] + np.sin(y)[:, None], weight)
     assert (values.deviation(100 * x) > 2 * values.deviation(x)).all()
 
 
@@ -187,12 +189,15 @@ def replace_reports(rows: Training, params: dict, reports: int):
 
 
 def test_a_fit_leaves_torch_as_it_was_even_between_epochs():
-    torch.set_num_threads(2)
-    before = torch.get_rng_state()
-    rows = market(REGRESS, 400)
-    for _ in family("bayes_net").walk(rows, family("bayes_net").standard(REGRESS)):
-        assert torch.get_num_threads() == 2
-        assert torch.equal(torch.get_rng_state(), before)
+    rows, threads = market(REGRESS, 400), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        before = torch.get_rng_state()
+        for _ in family("bayes_net").walk(rows, family("bayes_net").standard(REGRESS)):
+            assert torch.get_num_threads() == 2
+            assert torch.equal(torch.get_rng_state(), before)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_what_torch_draws_elsewhere_does_not_change_a_fit():
@@ -220,6 +225,14 @@ def test_a_constant_column_and_constant_values_are_no_trouble():
     model = trained(rows)
     np.testing.assert_allclose(model.predict(rows.x), 0.25, atol=1e-6)
     assert np.isfinite(model.quantiles(rows.x)).all()
+
+
+def test_no_rows_are_served_with_no_answers():
+    for task, outputs in ((REGRESS, {"values": (0, 1), "quantiles": (0, 1, 3)}), (CLASSIFY, {"probabilities": (0, 3)})):
+        graph = trained(market(task, 300)).graph()
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        found = session.run(list(outputs), {"features": np.zeros((0, 3), np.float32)})
+        assert [a.shape for a in found] == list(outputs.values())
 
 
 def test_too_few_rows_to_stop_on_are_refused():

@@ -52,7 +52,7 @@ def learned_by_river(rows: Training, model: object, scale: float) -> list[dict]:
         scaler.learn_one(row)
         z = {j: min(max(value, -LIMIT), LIMIT) for j, value in scaler.transform_one(row).items()} | {"one": 1.0}
         if rows.classes:
-            model.loss.class_weight = defaultdict(lambda: weight, dict.fromkeys(range(rows.classes), weight))
+            model.loss.class_weight = defaultdict(lambda w=weight: w, dict.fromkeys(range(rows.classes), weight))
             model.learn_one(z, int(y))
         else:
             model.learn_one(z, float(y[0]) / scale, w=weight)

@@ -132,7 +132,7 @@ def test_equal_losses_show_nothing():
 
 @pytest.fixture
 def p_values(monkeypatch) -> list[Floats]:
-    """Lists of p-values, some of them equal; statsmodels collects garbage at each call, which takes most of the time."""
+    """Lists of p-values, some of them equal. statsmodels collects garbage at each call, which is slow: not here."""
     monkeypatch.setattr("gc.collect", lambda: 0)
     rng = np.random.default_rng(0)
     return [np.round(rng.random(k % 9 + 1) ** 4, 2) for k in range(60)]

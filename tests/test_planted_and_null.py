@@ -22,7 +22,7 @@ from tune.sweep import run_baseline
 from tune.trial import TrialResult
 
 FAMILIES = ("logistic", "extra_trees", "lightgbm", "mlp")
-"""One of each kind: all of them are fitted in `benchmarks.study_planted_and_null`."""
+"""One of each kind: all of them are fitted in `benchmarks.study_null`."""
 
 MARKETS = {
     "null": {"seed": 5, "sessions": 110, "strength": 0.0, "stylised": False},

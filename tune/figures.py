@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bellwether.config.recipe import Recipe
-from bellwether.validation.scores import Evaluation, intervals
+from bellwether.validation.scores import SCORES, Evaluation, intervals
 from tune.leaderboard import Row
 from tune.problem import Problem
 
@@ -16,12 +16,19 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CONFIDENCE = 0.95
 
+BOUNDED = (
+    *("accuracy", "macro_f1", "weighted_f1", "log_loss", "brier", "directional", "ic"),
+    *("rmse", "mae", "mape", "r2", "skill"),
+)
+"""Scores that come with an interval: those whose resamples are sums. The others would take minutes on a tick panel."""
+
 
 def figures_of(recipe: Recipe, problem: Problem, row: Row, exam: Evaluation) -> dict[str, Any]:
     """Fold and holdout scores of one model. A score that is not defined is left out."""
     found = intervals(
         problem.task,
         exam,
+        names=[name for name in BOUNDED if problem.task in SCORES[name].tasks],
         confidence=CONFIDENCE,
         horizon=recipe.target.horizon * problem.steps,
         seed=problem.seed,

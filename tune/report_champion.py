@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bellwether.validation.scores import SCORES
 from tune.report_figures import Dot, dots
 from tune.report_html import Html, behind, chart, joined, missing, section, table, tag
 from tune.report_sections import off_scale, value
-from tune.report_sweep import BASELINE, CHAMPION, GAP, Result, Sweep, mapping, number, shown
+from tune.report_sweep import BASELINE, CHAMPION, GAP, Result, Sweep, mapping, number, records, shown, word
 
 FACTS = {
     "recipe": "recipe",
@@ -34,73 +33,71 @@ Bounds = tuple[float | None, float | None, float | None]
 
 def verdict(sweep: Sweep) -> Html:
     """The champion and whether it may be used, in words."""
-    found, name = mapping(sweep.contract.get("verdict")), sweep.contract.get("family")
+    found, name = sweep.verdict, word(sweep.contract.get("family"), "")
     if not name:
         return tag("p", "The sweep has no champion.", class_="lead refused")
     passed = found.get("passed") is True
     searched = len(sweep.families) - len(sweep.baselines)
     first = f" is the best of {searched} searched {'family' if searched == 1 else 'families'} by {sweep.metric}. "
     decided = "passed" if passed else "refused" if found else "did not judge"
-    reason = f": {found['reason']}" if found.get("reason") else "."
+    why = word(found.get("reason"), "")
+    reason = f": {why}" if why else "."
     return tag(
         "p",
-        tag("strong", str(name)),
+        tag("strong", name),
         joined(first, "The gate ", tag("strong", decided), " it", reason, _beside(sweep, found)),
         class_=f"lead {'passed' if passed else 'refused'}",
     )
 
 
 def _beside(sweep: Sweep, found: Result) -> str | None:
-    ours, theirs, rival = number(found.get("champion")), number(found.get("baseline")), found.get("baseline_family")
+    ours, theirs = number(found.get("champion")), number(found.get("baseline"))
     if ours is None or theirs is None:
         return None
-    metric = str(found.get("metric", sweep.metric))
+    metric, rival = word(found.get("metric"), sweep.metric), word(found.get("baseline_family"), "the baseline")
     return f" On the rows that no search saw, its {metric} is {shown(ours)}; that of {rival} is {shown(theirs)}."
 
 
 def holdout(sweep: Sweep) -> Html:
     """The champion against every baseline on the untouched segment."""
-    found = mapping(sweep.contract.get("verdict"))
-    metric = str(found.get("metric", sweep.metric))
+    metric = word(sweep.verdict.get("metric"), sweep.metric)
     says = (
         "The newest stretch of time was kept back from the search and is looked at once, here. The champion and every "
         f"baseline are scored on it by {metric}, with the interval of each score."
     )
-    own = str(sweep.contract.get("family"))
+    own = word(sweep.contract.get("family"), "champion")
     models = {own: sweep.contract.get("metrics"), **mapping(sweep.contract.get("baselines"))}
-    scores = {str(name): held_scores(mapping(figures), metric) for name, figures in models.items()}
+    scores = {str(name): held_scores(mapping(figures)) for name, figures in models.items()}
     listed = [_dot(name, CHAMPION if name == own else BASELINE, s[metric]) for name, s in scores.items() if metric in s]
     figure, outside = dots(sweep, listed, metric, f"{metric} of champion and baselines on the untouched segment.")
     parts: list[Html | None] = [chart(figure, note=_span(sweep) + off_scale(outside)) if figure else None]
     if figure is None:
         parts = [missing("The contract has no figures of the untouched segment.")]
-    return section("holdout", "The untouched segment", says, *parts, _against(found, metric), _all_scores(scores))
+    told = _direction(sweep.verdict), _against(sweep.verdict, metric), _all_scores(scores)
+    return section("holdout", "The untouched segment", says, *parts, *told)
 
 
-def held_scores(figures: Result, metric: str) -> dict[str, Bounds]:
-    """Scores of the holdout with their bounds. A bound may stand beside the metric or with its own score.
+def held_scores(figures: Result) -> dict[str, Bounds]:
+    """Scores of the holdout with their bounds, of the figures of one model (`tune.figures.figures_of`).
 
-    >>> held_scores({"holdout": {"macro_f1": 0.4, "low": 0.3, "high": 0.5, "accuracy": 0.6, "rows": 9}}, "macro_f1")
-    {'macro_f1': (0.4, 0.3, 0.5), 'accuracy': (0.6, None, None)}
-    >>> held_scores({"holdout": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2}}}, "skill")
+    >>> held_scores({"holdout": {"scores": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2}}, "rows": 9}})
     {'skill': (0.1, 0.0, 0.2)}
     """
-    held = mapping(figures.get("holdout"))
-    inner = [mapping(inner) for name, inner in held.items() if name not in SCORES]
-    found: dict[str, Bounds] = {}
-    for place in (held, *inner):
-        for name, score in place.items():
-            if name in SCORES or name == metric:
-                found.setdefault(str(name), _bounds(score))
-    if metric in found and found[metric][1] is None:
-        found[metric] = (found[metric][0], number(held.get("low")), number(held.get("high")))
+    scores = mapping(mapping(figures.get("holdout")).get("scores"))
+    found = {str(name): _bounds(mapping(score)) for name, score in scores.items()}
     return {name: bounds for name, bounds in found.items() if bounds[0] is not None}
 
 
-def _bounds(score: Any) -> Bounds:
-    if isinstance(score, Mapping):
-        return number(score.get("value")), number(score.get("low")), number(score.get("high"))
-    return number(score), None, None
+def _bounds(score: Result) -> Bounds:
+    return number(score.get("value")), number(score.get("low")), number(score.get("high"))
+
+
+def _direction(found: Result) -> Html | None:
+    """Whether the champion knows more than how large moves are."""
+    value, low, high = bounds = _bounds(mapping(found.get("directional")))
+    if value is None or low is None or high is None:
+        return None
+    return tag("p", f"Direction alone, where 0 is what guessing scores: {_interval(bounds)}.")
 
 
 def _dot(name: str, role: str, bounds: Bounds) -> Dot:
@@ -112,26 +109,25 @@ def _span(sweep: Sweep) -> str:
     held = mapping(mapping(sweep.contract.get("metrics")).get("holdout"))
     rows = number(held.get("rows"))
     counted = f" {rows:,.0f} rows" if rows else ""
-    dated = f", {_day(held['start'])} to {_day(held['end'])} (UTC)" if held.get("start") and held.get("end") else ""
+    start, end = (word(held.get(name), "")[:10] for name in ("start", "end"))
+    dated = f", {start} to {end} (UTC)" if start and end else ""
     ends = "." if counted or dated else ""
-    return f"Dots are scores, bars their intervals, dotted lines baselines.{counted}{dated}{ends}"
-
-
-def _day(stamp: Any) -> str:
-    return str(stamp)[:10]
+    level = number(held.get("confidence"))
+    bars = f"bars their {level:.0%} intervals" if level is not None else "bars their intervals"
+    return f"Dots are scores, {bars}, dotted lines baselines.{counted}{dated}{ends}"
 
 
 def _against(found: Result, metric: str) -> Html | None:
     """The comparisons the gate made."""
-    against = [mapping(one) for one in found.get("against") or ()]
+    against = records(found.get("against"))
     if not against:
         return None
     level = number(found.get("confidence"))
     head = ["baseline", f"its {metric}", "lift", "lift, low", "lift, high", "lift in the folds", "standard error"]
     rows = [
         [
-            str(one.get("family", GAP)),
-            shown(one.get("score", one.get(metric))),
+            word(one.get("family")),
+            shown(one.get("score")),
             *(shown(one.get(name), sign=True) for name in ("lift", "low", "high", "folds_lift")),
             shown(one.get("folds_stderr")),
         ]
@@ -158,7 +154,7 @@ def _interval(bounds: Bounds | None) -> str:
 
 def champion(sweep: Sweep) -> Html:
     """Parameters and facts of the champion."""
-    name, params = sweep.contract.get("family"), mapping(sweep.contract.get("params"))
+    name, params = word(sweep.contract.get("family"), ""), mapping(sweep.contract.get("params"))
     says = f"The parameters that the best trial of {name} had, and what it was fitted to."
     if not name:
         return section("champion", "The champion", "What was found.", missing("The sweep has no champion."))
@@ -168,7 +164,7 @@ def champion(sweep: Sweep) -> Html:
         if chosen
         else missing(f"{name} has no parameters to choose.")
     ]
-    facts = [[title, _fact(sweep.contract[key])] for key, title in FACTS.items() if sweep.contract.get(key)]
+    facts = [[title, told] for key, title in FACTS.items() if (told := _fact(sweep.contract.get(key)))]
     if facts:
         parts.append(table("What it was fitted to", ["fact", "value"], facts, words=["value"]))
     return section("champion", "The champion", says, tag("div", *parts, class_="row"))
@@ -177,7 +173,7 @@ def champion(sweep: Sweep) -> Html:
 def _fact(found: Any) -> str:
     if isinstance(found, Mapping):
         return ", ".join(f"{name}: {_short(inner)}" for name, inner in found.items())
-    return ", ".join(map(str, found)) if isinstance(found, list | tuple) else str(found)
+    return ", ".join(map(word, found)) if isinstance(found, list | tuple) else word(found, "")
 
 
 def _short(inner: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune.report_html import Figure
-from tune.report_sweep import Result, known, number, numbers
+from tune.report_sweep import Result, known, listed, mapping, number, numbers, records
 
 FEATURES_SHOWN = 20
 """Bars of an importance chart."""
@@ -24,8 +24,10 @@ IMPORTANCE = {
 
 def confusion_counts(family: Result) -> NDArray[np.float64] | None:
     """Counts of (true class, predicted class), summed over the folds of the best trial."""
-    counts = [np.asarray(score.get("confusion") or [], np.float64) for score in family.get("scores") or ()]
-    square = [count for count in counts if count.ndim == 2 and count.shape[0] == count.shape[1] and count.size]
+    counts = [
+        [known(numbers(row)) for row in listed(score.get("confusion"))] for score in records(family.get("scores"))
+    ]
+    square = [np.array(rows) for rows in counts if rows and all(len(row) == len(rows) for row in rows)]
     alike = [count for count in square if count.shape == square[0].shape]
     return np.sum(alike, axis=0, dtype=np.float64) if alike else None
 
@@ -62,13 +64,13 @@ def confusion_share(counts: NDArray[np.float64]) -> list[list[float | None]]:
 
 def class_names(count: int, names: Sequence[str]) -> list[str]:
     """Names of the classes, or their positions where the contract has others."""
-    return list(names) if len(names) == count else [str(k) for k in range(count)]
+    return list(names) if len(set(names)) == len(names) == count else [str(k) for k in range(count)]
 
 
 def calibration(bins: Sequence[Any], label: str) -> Figure | None:
     """How often the likeliest class is right, over the probability it was given."""
-    triples = [numbers(found)[:3] for found in bins]
-    points = [(p, right, rows) for p, right, rows in triples if p is not None and right is not None and rows]
+    triples = [known(numbers(found)) for found in bins]
+    points = [(found[0], found[1], found[2]) for found in triples if len(found) == 3 and found[2] > 0]
     if not points:
         return None
     p, right, rows = (list(column) for column in zip(*points, strict=True))
@@ -94,7 +96,7 @@ def calibration(bins: Sequence[Any], label: str) -> Figure | None:
 
 def learning(family: Result, *, rate: bool, label: str) -> Figure | None:
     """Losses, or learning rates, over the share of a fit that is done: a line a fold, the newest fold the strongest."""
-    fits = [_epochs(score) for score in family.get("scores") or ()]
+    fits = [_epochs(score) for score in records(family.get("scores"))]
     fits = [fit for fit in fits if fit]
     kinds = [(3, "learning rate", "@family", "solid")] if rate else [(1, "training", "@baseline", "dot")]
     kinds += [] if rate else [(2, "validation", "@family", "solid")]
@@ -117,7 +119,7 @@ def learning(family: Result, *, rate: bool, label: str) -> Figure | None:
 
 def _epochs(score: Result) -> list[list[float | None]]:
     """Epochs of a fit: share done, training loss, validation loss, learning rate."""
-    rows = [numbers(epoch) for epoch in score.get("epochs") or ()]
+    rows = [numbers(epoch) for epoch in listed(score.get("epochs"))]
     return [[*row, *[None] * (4 - len(row))] for row in rows if row and row[0] is not None]
 
 
@@ -139,8 +141,8 @@ def _line(x: Any, y: Any, fold: int, newest: bool, name: str, colour: str, dash:
 def ranked(close: Result, kind: str) -> list[tuple[str, float, float | None]]:
     """Features by importance, the greatest first: name, figure, and its standard deviation where it has one."""
     found = []
-    for name, value in (close.get(kind) or {}).items():
-        mean, spread = [*numbers(value), None, None][:2] if isinstance(value, Sequence) else (number(value), None)
+    for name, value in mapping(close.get(kind)).items():
+        mean, spread = [*numbers(value), None, None][:2] if listed(value) else (number(value), None)
         if mean is not None:
             found.append((str(name), mean, spread))
     return sorted(found, key=lambda row: (-row[1], row[0]))

@@ -7,7 +7,20 @@ from collections.abc import Callable
 import tune.report_closeups as look
 import tune.report_truth as truth
 from tune.report_html import Html, behind, chart, chooser, joined, missing, section, tag
-from tune.report_sweep import BASELINE, GAP, Result, Sweep, number, numbers, shown
+from tune.report_sweep import (
+    BASELINE,
+    GAP,
+    Result,
+    Sweep,
+    closeup_of,
+    listed,
+    name_of,
+    number,
+    numbers,
+    records,
+    shown,
+    word,
+)
 
 LAST = "measured on the test rows of the last fold, which the model was not fitted on"
 
@@ -46,13 +59,13 @@ def _confusion(sweep: Sweep, family: Result) -> Html:
         [name, *cells, f"{total:,.0f}"] for name, cells, total in zip(names, share, counts.sum(axis=1), strict=True)
     ]
     head = ["true class", *(f"as {name}" for name in names), "rows"]
-    figure = look.confusion_map(counts, names, f"Confusion of {family.get('family')}; the figures are in the table.")
-    return tag("div", chart(figure, aside=behind(f"Confusion of {family.get('family')}", head, rows)), class_="narrow")
+    figure = look.confusion_map(counts, names, f"Confusion of {name_of(family)}; the figures are in the table.")
+    return tag("div", chart(figure, aside=behind(f"Confusion of {name_of(family)}", head, rows)), class_="narrow")
 
 
 def _calibration(sweep: Sweep, family: Result) -> Html:
-    bins = (family.get("closeup") or {}).get("calibration") or ()
-    told = f"Share of right answers of {family.get('family')} over the probability it gave them."
+    bins = listed(closeup_of(family).get("calibration"))
+    told = f"Share of right answers of {name_of(family)} over the probability it gave them."
     figure = look.calibration(bins, told)
     if figure is None:
         return _none(family, "no probabilities that were kept")
@@ -72,7 +85,7 @@ def learnings(sweep: Sweep) -> Html:
         "A line is the fit of one fold; the newest fold is strong, older ones are pale. Validation loss is on rows "
         "kept back from the fit: where it rises while training loss falls, the model learns by heart."
     )
-    told = [f for f in sweep.champion_first if any(score.get("epochs") for score in f.get("scores") or ())]
+    told = [f for f in sweep.champion_first if any(score.get("epochs") for score in records(f.get("scores")))]
     if not told:
         why = "No family of this sweep is fitted step by step, so there are no learning curves."
         return section("learning", "Learning curves", says, missing(why))
@@ -81,7 +94,7 @@ def learnings(sweep: Sweep) -> Html:
 
 
 def _learning(family: Result) -> Html:
-    name = family.get("family")
+    name = name_of(family)
     losses = look.learning(family, rate=False, label=f"Training and validation loss of {name} by fold.")
     rates = look.learning(family, rate=True, label=f"Learning rate of {name} by fold.")
     return tag(
@@ -107,7 +120,7 @@ def predictions(sweep: Sweep) -> Html:
 
 
 def _truth(sweep: Sweep, family: Result) -> Html:
-    rows, name = truth.truths(family.get("closeup") or {}), str(family.get("family"))
+    rows, name = truth.truths(closeup_of(family)), name_of(family)
     if not rows:
         return _none(family, "no predictions that were kept")
     if not sweep.classes:
@@ -122,10 +135,10 @@ def _champion_over_time(sweep: Sweep) -> Html | None:
     champion = sweep.champion
     if sweep.classes or champion is None:
         return None
-    rows, symbol = truth.of_one_symbol(truth.truths(champion.get("closeup") or {}))
+    rows, symbol = truth.of_one_symbol(truth.truths(closeup_of(champion)))
     if not rows:
         return None
-    figure = truth.over_time(rows, f"Values that came and those that {champion.get('family')} predicted, over time.")
+    figure = truth.over_time(rows, f"Values that came and those that {name_of(champion)} predicted, over time.")
     note = f"The champion's predictions over time, {f'rows of {symbol}' if symbol else 'rows of all symbols'}."
     return joined(tag("h3", "The champion over time"), chart(figure, note=note))
 
@@ -143,7 +156,7 @@ def importances(sweep: Sweep) -> Html:
 
 
 def _importance(family: Result) -> Html:
-    close, name = family.get("closeup") or {}, family.get("family")
+    close, name = closeup_of(family), name_of(family)
     found = {kind: look.ranked(close, kind) for kind in look.IMPORTANCE}
     drawn = []
     for kind, (short, axis, meaning) in look.IMPORTANCE.items():
@@ -156,11 +169,6 @@ def _importance(family: Result) -> Html:
 
 
 def _none(family: Result, what: str) -> Html:
-    why = (
-        f": {family['error']}"
-        if family.get("error")
-        else ""
-        if family.get("closeup")
-        else ": it was not looked at closely"
-    )
-    return missing(f"{family.get('family')} has {what}{why}.")
+    unseen = "" if closeup_of(family) else "it was not looked at closely"
+    why = word(family.get("error"), unseen)
+    return missing(f"{name_of(family)} has {what}{f': {why}' if why else ''}.")

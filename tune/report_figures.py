@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from tune.report_html import Figure
-from tune.report_sweep import BASELINE, CHAMPION, SEARCHED, Result, Sweep, known, number, numbers, shown
+from tune.report_sweep import (
+    BASELINE,
+    CHAMPION,
+    SEARCHED,
+    Result,
+    Sweep,
+    closeup_of,
+    known,
+    listed,
+    number,
+    numbers,
+    shown,
+    word,
+)
 
 NAMED = 8
 """Points up to which each is named in the chart."""
@@ -101,14 +114,15 @@ def names_axis(names: Sequence[str], **more: Any) -> dict[str, Any]:
 
 def cost(sweep: Sweep, key: str, title: str) -> tuple[Figure | None, int]:
     """Score over one kind of cost; and how many are off the scale."""
-    costs = {sweep.label(f): number((f.get("closeup") or {}).get(key)) for f in sweep.families}
+    costs = {sweep.label(f): number(closeup_of(f).get(key)) for f in sweep.families}
     there = [f for f in sweep.families if (costs[sweep.label(f)] or 0.0) > 0.0 and sweep.score(f) is not None]
     reach, outside = sweep.reach(
         [sweep.score(family) for family in there], [sweep.score(f) for f in there if sweep.role(f) != SEARCHED]
     )
     if reach is None:
         return None, 0
-    ends = np.log10([min(known(list(costs.values()))), max(known(list(costs.values())))])
+    spent = [np.log10(found) for family in there if (found := costs[sweep.label(family)])]
+    ends = min(spent), max(spent)
     pad = 0.15 * float(ends[1] - ends[0]) + 0.2  # room for names at both ends
     traces = [_points(sweep, [f for f in there if sweep.role(f) == role], costs, len(there) <= NAMED) for role in MARKS]
     layout = {
@@ -154,11 +168,11 @@ def _even(costs: Mapping[str, float | None], name: str) -> bool:
 
 def trials(sweep: Sweep, tried: Sequence[Result], label: str) -> tuple[Figure | None, int]:
     """Mean score of each trial over its number, and the best so far; and how many trials are off the scale."""
-    folds = max((len(trial.get("scores") or ()) for trial in tried), default=0)
+    folds = max((len(listed(trial.get("scores"))) for trial in tried), default=0)
     means: list[tuple[int, float, bool, str]] = []
     for k, trial in enumerate(tried, start=1):
         if scores := known(numbers(trial.get("scores"))):
-            means.append((k, float(np.mean(scores)), len(scores) == folds, str(trial.get("id", k))))
+            means.append((k, float(np.mean(scores)), len(scores) == folds, word(trial.get("id"))))
     reach, outside = sweep.reach([mean for _, mean, _, _ in means])
     if reach is None:
         return None, 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from tune.report_figures import ROW, names_axis
 from tune.report_html import Figure
-from tune.report_sweep import Sweep, known, number, numbers, shown
+from tune.report_sweep import Sweep, known, mapping, number, numbers, shown
 
 SYMBOLS_SHOWN = 40
 """Columns of the heat map of symbols."""
@@ -30,7 +30,7 @@ def folds_map(sweep: Sweep) -> Figure | None:
 
 def symbols_map(sweep: Sweep) -> tuple[Figure | None, int]:
     """Families by symbols, coloured alike, and how many there are. Of many, those where families differ most."""
-    scores = {sweep.label(family): family.get("symbols") or {} for family in sweep.families}
+    scores = {sweep.label(family): mapping(family.get("symbols")) for family in sweep.families}
     symbols = list(dict.fromkeys(str(name) for found in scores.values() for name in found))
     chosen = sorted(symbols, key=lambda name: (-_spread(scores, name), name))[:SYMBOLS_SHOWN]
     columns = sorted(chosen)

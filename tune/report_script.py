@@ -87,7 +87,11 @@ SCRIPT = """
     const text = cell.textContent.trim(), figure = parseFloat(text.replaceAll(",", ""));
     return Number.isNaN(figure) ? text : figure;
   };
-  const compare = (a, b) => (typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1);
+  // What is not known stays last, whichever way is up.
+  const compare = (a, b, sign) => {
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    return sign * (a < b ? -1 : a > b ? 1 : 0);
+  };
   document.querySelectorAll("table.sortable").forEach((table) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, k) => {
@@ -100,7 +104,7 @@ SCRIPT = """
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         const rows = [...table.tBodies[0].rows];
-        rows.sort((a, b) => (down ? -1 : 1) * compare(worth(a.cells[k]), worth(b.cells[k])));
+        rows.sort((a, b) => compare(worth(a.cells[k]), worth(b.cells[k]), down ? -1 : 1));
         table.tBodies[0].append(...rows);
       });
     });

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from tune.report_figures import ROLES, Dot, cost, dots, trials
 from tune.report_html import Html, behind, chart, chooser, joined, missing, section, table, tag
 from tune.report_maps import SYMBOLS_SHOWN, folds_map, symbols_map
-from tune.report_sweep import BASELINE, CHAMPION, GAP, Result, Sweep, known, number, numbers, shown
+from tune.report_sweep import (
+    BASELINE,
+    CHAMPION,
+    GAP,
+    Result,
+    Sweep,
+    closeup_of,
+    known,
+    listed,
+    mapping,
+    name_of,
+    number,
+    numbers,
+    records,
+    shown,
+    word,
+)
 
 COSTS = {
     "fit_seconds": "seconds of a fit",
@@ -53,21 +67,21 @@ def off_scale(outside: int) -> str:
 
 def _ranks(sweep: Sweep) -> Html:
     head = ["family", "rank", sweep.metric, "95 % interval", "lift", "trials", "failed", "ended early", "seconds"]
-    why = any(family.get("error") for family in sweep.families)
+    why = any(word(family.get("error"), "") for family in sweep.families)
     bar = sweep.score(sweep.best_baseline) if sweep.best_baseline else None
     rows = []
     for family in sweep.families:
         score, low, high = (number(family.get(name)) for name in ("score", "low", "high"))
         cells = [
             badged(sweep, family),
-            str(family.get("rank", GAP)),
+            word(family.get("rank")),
             shown(score),
             GAP if low is None and high is None else f"{shown(low)} to {shown(high)}",
             shown(sweep.lift(score, bar), sign=True),
-            *(str(family.get(name, GAP)) for name in ("trials", "failed", "stopped")),
+            *(word(family.get(name)) for name in ("trials", "failed", "stopped")),
             _seconds(family.get("seconds")),
         ]
-        rows.append([*cells, str(family.get("error") or "")] if why else cells)
+        rows.append([*cells, word(family.get("error"), "")] if why else cells)
     caption = f"Families by mean {sweep.metric} over the folds"
     return table(caption, [*head, "why not"] if why else head, rows, sortable=True, words=["why not"])
 
@@ -76,7 +90,7 @@ def badged(sweep: Sweep, family: Result) -> Html:
     """Its name, with its role where that is special."""
     role = sweep.role(family)
     badge = tag("span", ROLES[role], class_=f"badge {role}") if role in (CHAMPION, BASELINE) else None
-    return joined(str(family.get("family")), " " if badge else None, badge)
+    return joined(name_of(family), " " if badge else None, badge)
 
 
 def _seconds(value: object) -> str:
@@ -86,9 +100,9 @@ def _seconds(value: object) -> str:
 
 def _metrics(sweep: Sweep) -> Html | None:
     """All scores of the task."""
-    names = list(dict.fromkeys(str(name) for family in sweep.families for name in family.get("metrics") or {}))
+    names = list(dict.fromkeys(str(name) for family in sweep.families for name in mapping(family.get("metrics"))))
     rows = [
-        [sweep.label(family), *(shown((family.get("metrics") or {}).get(name)) for name in names)]
+        [sweep.label(family), *(shown(mapping(family.get("metrics")).get(name)) for name in names)]
         for family in sweep.families
     ]
     if not names:
@@ -123,7 +137,7 @@ def symbols(sweep: Sweep) -> Html:
     some = f" Shown are the {SYMBOLS_SHOWN} of {count} symbols on which families differ most."
     note = _coloured(sweep) + (some if count > SYMBOLS_SHOWN else "")
     columns = [str(name) for name in figure.traces[0]["x"]]
-    rows = [[sweep.label(f), *(shown((f.get("symbols") or {}).get(name)) for name in columns)] for f in sweep.families]
+    rows = [[sweep.label(f), *(shown(mapping(f.get("symbols")).get(name)) for name in columns)] for f in sweep.families]
     aside = behind(f"Mean {sweep.metric} by symbol", ["family", *columns], rows)
     return section("symbols", "Scores by symbol", says, chart(figure, note=note, aside=aside))
 
@@ -141,10 +155,10 @@ def costs(sweep: Sweep) -> Html:
     )
     found = [cost(sweep, key, title) for key, title in COSTS.items()]
     drawn = [chart(figure, note=off_scale(outside).strip()) for figure, outside in found if figure]
-    gone = [title for key, title in COSTS.items() if not any((f.get("closeup") or {}).get(key) for f in sweep.families)]
+    gone = [title for title, (figure, _) in zip(COSTS.values(), found, strict=True) if figure is None]
     lines = [missing(f"Not measured in this sweep: {', '.join(gone)}.")] if gone else []
     rows = [
-        [sweep.label(f), shown(sweep.score(f)), *(_cost((f.get("closeup") or {}).get(key)) for key in COSTS)]
+        [sweep.label(f), shown(sweep.score(f)), *(_cost(closeup_of(f).get(key)) for key in COSTS)]
         for f in sweep.families
     ]
     aside = behind("Score and cost", ["family", sweep.metric, *COSTS.values()], rows) if drawn else None
@@ -170,17 +184,16 @@ def tried(sweep: Sweep) -> Html:
 
 
 def _trials(sweep: Sweep, family: Result) -> Html:
-    found: Sequence[Result] = family.get("tried") or ()
-    name = str(family.get("family"))
+    found, name = records(family.get("tried")), name_of(family)
     figure, outside = trials(sweep, found, f"Mean {sweep.metric} of {len(found)} trials of {name}, in order.")
     if figure is None:
         return missing(f"No trial of {name} has a score{_because(family)}.")
-    means = [(float(np.mean(s)), k) for k, trial in enumerate(found) if (s := known(numbers(trial.get("scores"))))]
-    most = max(len(trial.get("scores") or ()) for trial in found)
-    whole = [(mean, k) for mean, k in means if len(found[k].get("scores") or ()) == most]
+    scores = [known(numbers(trial.get("scores"))) for trial in found]
+    most = max(len(listed(trial.get("scores"))) for trial in found)
+    whole = [(float(np.mean(own)), k) for k, own in enumerate(scores) if own and len(own) == most]
     top = sorted(whole, key=lambda pair: (sweep.cost(pair[0]), pair[1]))[:TRIALS_LISTED]
     rows = [
-        [str(k + 1), shown(mean), _seconds(found[k].get("seconds")), parameters(found[k].get("params") or {})]
+        [str(k + 1), shown(mean), _seconds(found[k].get("seconds")), parameters(mapping(found[k].get("params")))]
         for mean, k in top
     ]
     head = ["trial", f"mean {sweep.metric}", "seconds", "parameters"]
@@ -190,7 +203,8 @@ def _trials(sweep: Sweep, family: Result) -> Html:
 
 
 def _because(family: Result) -> str:
-    return f": {family['error']}" if family.get("error") else ""
+    why = word(family.get("error"), "")
+    return f": {why}" if why else ""
 
 
 def parameters(params: Result) -> str:
@@ -201,7 +215,9 @@ def parameters(params: Result) -> str:
 def value(found: object) -> str:
     """A parameter for people.
 
-    >>> value(0.000123456), value(7), value("auto")
-    ('0.0001235', '7', 'auto')
+    >>> value(0.000123456), value(7), value(None), value(float("nan"))
+    ('0.0001235', '7', 'None', '–')
     """
-    return f"{found:.4g}" if isinstance(found, float) else str(found)
+    if isinstance(found, float):
+        return GAP if number(found) is None else f"{found:.4g}"
+    return str(found)

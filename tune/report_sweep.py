@@ -36,7 +36,7 @@ def number(value: Any) -> float | None:
 
 def numbers(values: Any) -> list[float | None]:
     """`number` of each; empty for what is no sequence."""
-    return [number(value) for value in values] if isinstance(values, Sequence) and not isinstance(values, str) else []
+    return [number(value) for value in listed(values)]
 
 
 def known(values: Sequence[float | None]) -> list[float]:
@@ -58,9 +58,38 @@ def shown(value: Any, *, sign: bool = False) -> str:
     return f"{figure:{plus},.0f}" if 100.0 <= abs(figure) < 1e7 else f"{figure:{plus}.3g}"
 
 
+def listed(value: Any) -> list[Any]:
+    """A list or tuple as a list; empty for anything else."""
+    return list(value) if isinstance(value, list | tuple) else []
+
+
 def mapping(value: Any) -> Result:
-    """The mapping, or an empty one for what is none."""
+    """The mapping, or an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
+
+
+def records(value: Any) -> list[Result]:
+    """A list of mappings, empty ones for what is none."""
+    return [mapping(inner) for inner in listed(value)]
+
+
+def word(value: Any, otherwise: str = GAP) -> str:
+    """Text, or a whole number as text; else what stands in for it.
+
+    >>> word("a"), word(3), word(None), word(float("nan"), "none")
+    ('a', '3', '–', 'none')
+    """
+    return str(value) if isinstance(value, str | int) and value != "" else otherwise
+
+
+def name_of(family: Result) -> str:
+    """Its name."""
+    return word(family.get("family"), "unnamed")
+
+
+def closeup_of(family: Result) -> Result:
+    """What was seen of it from near; empty if that failed."""
+    return mapping(family.get("closeup"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +112,13 @@ class Sweep:
     @property
     def metric(self) -> str:
         """What the sweep makes best."""
-        named = [str(family["metric"]) for family in self.families if family.get("metric")]
-        return named[0] if named else str(mapping(self.contract.get("verdict")).get("metric", "score"))
+        named = [found for family in self.families if (found := word(family.get("metric"), ""))]
+        return named[0] if named else word(self.verdict.get("metric"), "score")
+
+    @property
+    def verdict(self) -> Result:
+        """What the gate decided."""
+        return mapping(self.contract.get("verdict"))
 
     @property
     def greater_is_better(self) -> bool:
@@ -104,7 +138,7 @@ class Sweep:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; empty for values."""
-        return tuple(str(name) for name in self.contract.get("classes") or ())
+        return tuple(word(name) for name in listed(self.contract.get("classes")))
 
     @property
     def champion(self) -> Result | None:
@@ -114,7 +148,7 @@ class Sweep:
     @property
     def baselines(self) -> tuple[Result, ...]:
         """Families to be beaten."""
-        return tuple(family for family in self.families if family.get("baseline"))
+        return tuple(family for family in self.families if self.role(family) == BASELINE)
 
     @property
     def best_baseline(self) -> Result | None:
@@ -124,14 +158,14 @@ class Sweep:
 
     def role(self, family: Result) -> str:
         """`CHAMPION`, `SEARCHED` or `BASELINE`."""
-        if family.get("baseline"):
+        if family.get("baseline") is True:
             return BASELINE
-        return CHAMPION if family.get("family") == self.contract.get("family") else SEARCHED
+        named = word(self.contract.get("family"), "")
+        return CHAMPION if named and family.get("family") == named else SEARCHED
 
     def label(self, family: Result) -> str:
         """Its name, and that it is a baseline."""
-        name = str(family.get("family"))
-        return f"{name} (baseline)" if self.role(family) == BASELINE else name
+        return f"{name_of(family)} (baseline)" if self.role(family) == BASELINE else name_of(family)
 
     def score(self, family: Result) -> float | None:
         """Mean of the metric over the folds of its best trial."""
@@ -162,7 +196,8 @@ class Sweep:
         spread = abs(wanted[0] - wanted[-1])
         inside = [s for s in found if not spread or self.cost(s) <= self.cost(wanted[-1]) + FENCE * spread]
         pad = 0.08 * (max(inside) - min(inside)) or 0.05 * abs(inside[0]) or 1.0
-        return [min(inside) - pad, max(inside) + pad], len(found) - len(inside)
+        low, high = min(inside) - pad, max(inside) + pad
+        return [low, high], sum(not low <= score <= high for score in found)
 
     @property
     def champion_first(self) -> tuple[Result, ...]:

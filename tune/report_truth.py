@@ -10,7 +10,7 @@ import numpy as np
 
 from tune.report_closeups import class_names
 from tune.report_html import Figure
-from tune.report_sweep import Result, number
+from tune.report_sweep import Result, listed, number, word
 
 CELLS = 150
 """Columns of the strip of classes."""
@@ -24,8 +24,8 @@ Truth = tuple[int, str, float, float]
 
 def truths(close: Result) -> list[Truth]:
     """Rows of predictions beside truth: whole milliseconds, symbol, what came, what was predicted."""
-    rows = [row for row in close.get("truth") or () if len(row) == 4]
-    found = [(number(ts), str(who), number(came), number(told)) for ts, who, came, told in rows]
+    rows = [row for row in map(listed, listed(close.get("truth"))) if len(row) == 4]
+    found = [(number(ts), word(who), number(came), number(told)) for ts, who, came, told in rows]
     return [
         (int(ts) // 1_000_000, who, came, told)
         for ts, who, came, told in found

@@ -84,7 +84,7 @@ def vague(columns: int, *, noise: float = 1.0, strength: float = 1e-3) -> Regres
     return Regression(mean=np.zeros(columns), precision=strength * np.eye(columns), shape=1.0, scale=noise**2)
 
 
-def learn(prior: Regression, x: Floats, y: Floats) -> Regression:
+def learn(prior: Regression, x: Floats, y: Floats, *, weight: Floats | None = None) -> Regression:
     """Posterior after rows, all at once or one by one: the result is the same.
 
     Parameters
@@ -93,11 +93,13 @@ def learn(prior: Regression, x: Floats, y: Floats) -> Regression:
     x : float64 array of shape (n, d)
         With a column of ones where there is an intercept.
     y : float64 array of shape (n,)
+    weight : float64 array of shape (n,), optional
+        For how many rows a row counts, not negative; one if left out.
 
     Raises
     ------
     DataError
-        Shapes do not fit, or a value is not finite.
+        Shapes do not fit, a value is not finite, or a weight is negative.
 
     Examples
     --------
@@ -107,12 +109,18 @@ def learn(prior: Regression, x: Floats, y: Floats) -> Regression:
     """
     if x.ndim != 2 or x.shape != (len(y), len(prior.mean)) or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise DataError(f"x {x.shape} and y {y.shape} must be finite, of shapes (n, {len(prior.mean)}) and (n,)")
+    count = float(len(y))
+    if weight is not None:
+        if weight.shape != y.shape or not ((weight >= 0.0) & (weight < np.inf)).all():
+            raise DataError(f"weight has shape {weight.shape}: give {y.shape} finite ones, none negative")
+        root, count = np.sqrt(weight), float(weight.sum())
+        x, y = x * root[:, None], y * root
     precision = prior.precision + x.T @ x
     step = np.linalg.solve(precision, x.T @ (y - x @ prior.mean))
     error = y - x @ (prior.mean + step)
     # the textbook's y'y + prior - posterior as a sum of squares: it keeps its digits where y is far from zero
     scale = prior.scale + 0.5 * float(error @ error + step @ prior.precision @ step)
-    return Regression(mean=prior.mean + step, precision=precision, shape=prior.shape + 0.5 * len(y), scale=scale)
+    return Regression(mean=prior.mean + step, precision=precision, shape=prior.shape + 0.5 * count, scale=scale)
 
 
 def forget(known: Regression, prior: Regression, *, keep: float) -> Regression:

@@ -93,7 +93,7 @@ def nothing_seen(prior: ClassPrior) -> ClassMoments:
     return ClassMoments(rows=np.zeros(shape[0]), mean=np.zeros(shape), squares=np.zeros(shape))
 
 
-def see(moments: ClassMoments, x: Floats, y: Ints, *, keep: float = 1.0) -> ClassMoments:
+def see(moments: ClassMoments, x: Floats, y: Ints, *, keep: float = 1.0, weight: Floats | None = None) -> ClassMoments:
     """Moments after more rows, in their order; in one call or several, the result is the same.
 
     Parameters
@@ -105,13 +105,15 @@ def see(moments: ClassMoments, x: Floats, y: Ints, *, keep: float = 1.0) -> Clas
         Classes, 0 … classes - 1.
     keep : float
         In (0, 1]: a row that is k rows old, of whatever class, counts for ``keep ** k``. 1 forgets nothing.
+    weight : float64 array of shape (n,), optional
+        For how many rows a row counts, not negative; one if left out.
 
     Raises
     ------
     ConfigError
         ``keep`` is out of bounds.
     DataError
-        Shapes do not fit, a value is not finite or a class is unknown.
+        Shapes do not fit, a value is not finite, a class is unknown or a weight negative.
 
     Examples
     --------
@@ -126,8 +128,11 @@ def see(moments: ClassMoments, x: Floats, y: Ints, *, keep: float = 1.0) -> Clas
         raise DataError(f"x {x.shape} and y {y.shape} must be of shapes (n, {features}) and (n,), x finite")
     if len(y) and (y.min() < 0 or y.max() >= classes):
         raise DataError(f"classes must be in 0 … {classes - 1}; got {y.min()} … {y.max()}")
+    weight = np.ones(len(y)) if weight is None else weight
+    if weight.shape != y.shape or not ((weight >= 0.0) & (weight < np.inf)).all():
+        raise DataError(f"weight has shape {weight.shape}: give {y.shape} finite ones, none negative")
     rows, mean, squares = moments.rows.copy(), moments.mean.copy(), moments.squares.copy()
-    _see(x, y, keep, rows, mean, squares)
+    _see(x, y, weight, keep, rows, mean, squares)
     return ClassMoments(rows=rows, mean=mean, squares=squares)
 
 
@@ -174,17 +179,19 @@ def class_chances(known: ClassPredictive, x: Floats) -> Floats:
 
 
 @compiled
-def _see(x: Floats, y: Ints, keep: float, rows: Floats, mean: Floats, squares: Floats) -> None:
+def _see(x: Floats, y: Ints, weight: Floats, keep: float, rows: Floats, mean: Floats, squares: Floats) -> None:
     for row in range(len(x)):
         c = y[row]
         if keep < 1.0:
             rows *= keep
             squares *= keep
-        rows[c] += 1.0
+        if weight[row] == 0.0:
+            continue
+        rows[c] += weight[row]
         for f in range(x.shape[1]):
             apart = x[row, f] - mean[c, f]
-            mean[c, f] += apart / rows[c]
-            squares[c, f] += apart * (x[row, f] - mean[c, f])
+            mean[c, f] += weight[row] * apart / rows[c]
+            squares[c, f] += weight[row] * apart * (x[row, f] - mean[c, f])
 
 
 @compiled

@@ -32,6 +32,11 @@ FAMILIES: Places = {
     "mlplob": ("bellwether.models.mlplob", "MLPLOB"),
     "online": ("bellwether.models.online", "ONLINE"),
     "bayes_net": ("bellwether.models.bayes_net", "BAYES_NET"),
+    "arma_garch": ("bellwether.models.arma_garch", "ARMA_GARCH"),
+    "pairs": ("bellwether.models.pairs", "PAIRS"),
+    "hawkes": ("bellwether.models.hawkes", "HAWKES"),
+    "queue_depletion": ("bellwether.models.queue_depletion", "QUEUE_DEPLETION"),
+    "bayes": ("bellwether.models.bayes", "BAYES"),
     "soft_vote": ("bellwether.models.soft_vote", "SOFT_VOTE"),
     "stacking": ("bellwether.models.stacking", "STACKING"),
 }
@@ -40,13 +45,7 @@ FAMILIES: Places = {
 BASELINES = ("majority", "stratified", "persistence", "last_return", "ewma", "ridge_window")
 """The families that are references to beat: known here, so that running them all imports no other family's library."""
 
-EXTRAS = {
-    "torch": "neural",
-    "arch": "econometrics",
-    "statsmodels": "econometrics",
-    "river": "online",
-    "shap": "explain",
-}
+EXTRAS = {"torch": "neural", "statsmodels": "econometrics", "shap": "explain"}
 """The extra of the distribution that brings a library which only some families need."""
 
 

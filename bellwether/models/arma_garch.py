@@ -78,7 +78,7 @@ class OutlookNumbers:
             helper.make_node("Div", ["mean", "deviation"], ["mean_in_deviations"]),
             helper.make_node("Concat", ["mean_in_units", "log_deviation", "mean_in_deviations"], [result], axis=1),
         ]
-        return [*nodes, *more], [*constants, constant("unit", np.float64(self.outlook.unit))]
+        return [*nodes, *more], [*constants, constant("unit", np.array(self.outlook.unit))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class ForecastValues:
     def graph(self) -> bytes:
         """The outlook's nodes, and the products."""
         nodes, constants = self.outlook.nodes("rows", "mean", "deviation")
-        steps = [
+        steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
             ("Mul", ["mean", "slope"], ["exact"], {}),
             ("Gemm", ["deviation", "steps"], ["around"], {}),
             ("Add", ["around", "exact"], ["exact_quantiles"], {}),
@@ -123,7 +123,7 @@ class ForecastValues:
         nodes = [helper.make_node("Cast", [INPUT], ["rows"], to=TensorProto.DOUBLE), *nodes]
         nodes += [helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in steps]
         constants += [
-            constant("slope", np.float64(self.slope)),
+            constant("slope", np.array(self.slope)),
             constant("steps", self.spread * self._steps()[None]),
         ]
         return assemble_values(nodes, constants, "result", self.outlook.window, 1, "ranges")
@@ -174,7 +174,7 @@ def fitted(training: Training, params: Params) -> Outlook:
     return Outlook(model=model, window=training.x.shape[1], unit=float(np.sqrt(np.mean(every**2))))
 
 
-DEFAULTS = {"order": "0,1", "student": True, "balanced": True}
+DEFAULTS = {"order": "1,1", "student": True, "balanced": True}
 
 ARMA_GARCH = Family(
     name="arma_garch",

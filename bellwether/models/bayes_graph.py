@@ -1,6 +1,8 @@
 """The network with a Bayesian last layer as a graph; float64 between a float32 input and a float32 output.
 
 A variance is a row times a factor of the covariance, squared and summed: never below zero, whatever the rounding.
+
+Axes count from the front: onnxruntime 1.31 leaves a negative axis of a sum unreduced where there are no rows.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ def class_graph(scaler: Scaler, layers: Sequence[tuple[Floats, Floats]], head: C
         helper.make_node("MatMul", ["gap_kept", "signs"], ["gaps_flat"]),
         helper.make_node("Exp", ["gaps_flat"], ["against_flat"]),
         helper.make_node("Reshape", ["against_flat", "square"], ["against"]),
-        helper.make_node("ReduceSum", ["against", "last_axis"], ["against_all"], keepdims=0),
+        helper.make_node("ReduceSum", ["against", "third_axis"], ["against_all"], keepdims=0),
         helper.make_node("Reciprocal", ["against_all"], ["odds"]),
-        helper.make_node("ReduceSum", ["odds", "last_axis"], ["total"], keepdims=1),
+        helper.make_node("ReduceSum", ["odds", "second_axis"], ["total"], keepdims=1),
         helper.make_node("Div", ["odds", "total"], ["shares"]),
         rounded("shares", "result"),
     ]
@@ -53,6 +55,7 @@ def class_graph(scaler: Scaler, layers: Sequence[tuple[Floats, Floats]], head: C
         constant("flattest", np.array(-STEEPEST)),
         constant("steepest", np.array(STEEPEST)),
         constant("signs", -head.signs),
+        constant("second_axis", np.array([1])),
         constant("square", np.array([0, k, k])),
     ]
     return assemble(nodes, constants, "result", len(scaler.mean), classes)
@@ -70,8 +73,8 @@ def value_graph(
         helper.make_node("Add", ["variance", "noise"], ["whole_variance"]),
         helper.make_node("Sqrt", ["whole_variance"], ["deviation"]),
         helper.make_node("Mul", ["deviation", "unit"], ["spread"]),
-        helper.make_node("Unsqueeze", ["mean", "last_axis"], ["mean_each"]),
-        helper.make_node("Unsqueeze", ["spread", "last_axis"], ["spread_each"]),
+        helper.make_node("Unsqueeze", ["mean", "third_axis"], ["mean_each"]),
+        helper.make_node("Unsqueeze", ["spread", "third_axis"], ["spread_each"]),
         helper.make_node("Mul", ["spread_each", "levels"], ["distance"]),
         helper.make_node("Add", ["mean_each", "distance"], ["ranges"]),
         rounded("mean", "result"),
@@ -107,7 +110,7 @@ def _variance() -> list[onnx.NodeProto]:
         helper.make_node("Gemm", [LAST, "factor", "factor_bias"], ["root"]),
         helper.make_node("Mul", ["root", "root"], ["squares"]),
         helper.make_node("Reshape", ["squares", "by_group"], ["grouped"]),
-        helper.make_node("ReduceSum", ["grouped", "last_axis"], ["variance"], keepdims=0),
+        helper.make_node("ReduceSum", ["grouped", "third_axis"], ["variance"], keepdims=0),
     ]
 
 
@@ -117,5 +120,5 @@ def _factor(factor: Floats, bias: Floats, groups: int) -> list[onnx.TensorProto]
         constant("factor", factor.copy()),
         constant("factor_bias", bias.copy()),
         constant("by_group", np.array([0, groups, len(bias) // groups])),
-        constant("last_axis", np.array([-1])),
+        constant("third_axis", np.array([2])),
     ]

@@ -62,7 +62,8 @@ class ValueHead:
 
     def quantiles(self, features: Floats) -> Floats:
         """Quantiles (n, steps, levels) at `bellwether.models.base.LEVELS`."""
-        return self.mean(features)[..., None] + self.deviation(features)[..., None] * ndtri(LEVELS)
+        found: Floats = self.mean(features)[..., None] + self.deviation(features)[..., None] * ndtri(LEVELS)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,8 @@ class Head:
             *constants,
             constant("numbers_mean", scaler.mean),
             constant("numbers_scale", scaler.scale),
-            constant("lowest", np.float64(-LIMIT)),
-            constant("highest", np.float64(LIMIT)),
+            constant("lowest", np.array(-LIMIT)),
+            constant("highest", np.array(LIMIT)),
             constant("coef", self.linear.coef),
             constant("intercept", self.linear.intercept),
         ]
@@ -109,9 +109,7 @@ def value_head(numbers: Outputs, rows: Values) -> Fitted:
     root = np.sqrt(rows.weight)[:, None]
     design = np.column_stack([_standard(scaler, found), np.ones(len(found))])
     answer = np.linalg.lstsq(root * design, root * rows.y, rcond=1e-9)[0]
-    return ValuesOf(
-        outputs=Head(numbers=numbers, linear=Linear(scaler=scaler, coef=answer[:-1], intercept=answer[-1]))
-    )
+    return ValuesOf(outputs=Head(numbers=numbers, linear=Linear(scaler=scaler, coef=answer[:-1], intercept=answer[-1])))
 
 
 def _standard(scaler: Scaler, numbers: Floats) -> Floats:

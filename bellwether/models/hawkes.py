@@ -99,7 +99,7 @@ class Intensities:
         constants = [
             constant("mix", self._mix()),
             constant("mu", np.full(2, self.mu)),
-            constant("least", np.float64(LEAST)),
+            constant("least", np.array(LEAST)),
             constant("apart", np.array([[1.0], [-1.0]])),
             constant("together", np.ones((2, 1))),
         ]
@@ -144,9 +144,7 @@ def likeliest(x: Singles, up: Floats, weight: Floats, names: tuple[str, ...]) ->
 
     bounds = [(0.0, MOST), (0.0, 0.9), (None, None), (None, None)]
     found = minimize(loss, np.array([0.1, 0.1, 0.0, 1.0]), method="L-BFGS-B", bounds=bounds)
-    return Intensities(
-        columns=x.shape[1], buy=buy, sell=sell, unit=unit, mu=float(found.x[0]), cross=float(found.x[1])
-    )
+    return Intensities(columns=x.shape[1], buy=buy, sell=sell, unit=unit, mu=float(found.x[0]), cross=float(found.x[1]))
 
 
 def space(trial: BaseTrial, task: Task) -> dict[str, Any]:

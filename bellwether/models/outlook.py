@@ -60,7 +60,7 @@ class Unrolled:
         mean, shocks = np.zeros(window), np.zeros(count)
         mean[window - p :] = model.ar[::-1]
         shocks[max(count - q, 0) :] = model.ma[: min(q, count)][::-1]
-        left = model.beta ** np.arange(count)[::-1]
+        left = np.power(model.beta, np.arange(count, dtype=np.float64)[::-1])
         start = model.beta**count * (model.alpha + model.beta)
         return cls(
             errors=errors,
@@ -112,7 +112,7 @@ class Outlook:
     def nodes(self, rows: str, mean: str, deviation: str) -> Nodes:
         """What writes float64 mean and deviation (n, 1)."""
         u = Unrolled.of(self.model, self.window)
-        steps = [
+        steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
             ("Abs", [rows], ["sizes"], {}),
             ("CumSum", ["sizes", "axis"], ["so_far"], {}),
             ("Greater", ["so_far", "zero"], ["known"], {}),
@@ -137,7 +137,7 @@ class Outlook:
             ("Mul", ["relative_mean", "scale"], [mean], {}),
         ]
         scalars = {"zero": 0.0, "one": 1.0, "imagined": self.unit**2}
-        constants = [constant(name, np.float64(value)) for name, value in scalars.items()] + [
+        constants = [constant(name, np.array(value)) for name, value in scalars.items()] + [
             constant("axis", np.array(1)),
             constant("axes", np.array([1])),
             constant("skipped", np.array([self.window - len(u.base)])),

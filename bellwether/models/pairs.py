@@ -74,7 +74,7 @@ class Spreads:
 
     def nodes(self, rows: str, result: str) -> Nodes:
         """The same; the symbol's position looks up its answers."""
-        steps = [
+        steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
             ("Split", [rows, "parts"], ["position", "logs"], {"axis": 1}),
             ("Round", ["position"], ["whole"], {}),
             ("Clip", ["whole", "zero", "last"], ["inside"], {}),
@@ -92,7 +92,7 @@ class Spreads:
             ("ReduceSum", ["moves", "axes"], [result], {}),
         ]
         scalars = {"zero": 0.0, "last": len(self.weights) - 1.0, "lowest": -LIMIT, "highest": LIMIT}
-        constants = [constant(name, np.float64(value)) for name, value in scalars.items()] + [
+        constants = [constant(name, np.array(value)) for name, value in scalars.items()] + [
             constant("parts", np.array([1, len(self.weights)])),
             constant("axes", np.array([1])),
             constant("weights", self.weights),

@@ -1,20 +1,22 @@
 """Which of the best queues empties first, and from that the direction of the next move.
 
-Sizes of the two best queues, ``n`` orders at the bid and ``m`` at the ask, wander until one is empty; the price moves to
-that side. Where orders come and go at one rate, the exact chance depends on both sizes
+Sizes of the two best queues, ``n`` orders at the bid and ``m`` at the ask, wander until one is empty; the price moves
+to that side. Where orders come and go at one rate, the exact chance depends on both sizes
 (`bellwether.econometrics.birth_death.balanced_chance`); in the limit of many orders, on their ratio only. Features hold
 no sizes in orders but their ratio, ``imbalance_1``, and how fast each queue is consumed: so it is the limit that is
-taken here, which is within 0.008 of the exact chance from the first order on (tests). With sizes in units of the root of
-each queue's rate, ``X = n / sqrt(rate_b)`` and ``Y = m / sqrt(rate_a)``, and the correlation ρ between changes of the
-queues, the chance that the ask empties first is
+taken here, which is within 0.008 of the exact chance from the first order on (tests).
 
-    1/2 + arctan(k (X - Y) / (X + Y)) / (2 arctan k),    k = sqrt((1 + ρ) / (1 - ρ)).
+With sizes in units of the root of each queue's rate, ``X = n / sqrt(rate_b)`` and ``Y = m / sqrt(rate_a)``, and the
+correlation ρ between changes of the queues, the limit is a Brownian motion in a wedge. It starts at the angle ``a``
+from the edge where the ask is empty, and ``b`` from the other, and leaves at the first one with chance ``b / (a + b)``:
 
-A small head turns its log odds into classes.
+    tan(a / 2) = Y s / (R + X - ρ Y),    tan(b / 2) = X s / (R + Y - ρ X),    s² = 1 - ρ²,    R² = X² - 2 ρ X Y + Y².
+
+A small head turns the log odds into classes.
 
 Sources: Cont and de Larrard, "Price dynamics in a Markovian limit order market", SIAM Journal on Financial Mathematics
 4 (2013), for the queues; Cont and de Larrard, "Order book dynamics in liquid markets: limit theorems and diffusion
-approximations" (2012), for the limit.
+approximations" (2012), for the limit, there as one arctangent.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from bellwether.models.base import Family, Fitted, Floats, Params, Task, Training
 from bellwether.models.class_head import class_head
@@ -42,7 +44,10 @@ FULL = 0.999
 """Imbalance at which one side is as good as empty: beyond, log odds grow and say nothing more."""
 
 SIDES = np.array([1.0, -1.0])
-"""Bid less ask."""
+"""What an imbalance does to the size of the bid and of the ask."""
+
+SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
+"""Bid and ask the other way round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,29 +79,26 @@ class Depletion:
         """Columns, numbers."""
         return self.columns, 1
 
-    def chance(self, x: NDArray[Any]) -> Floats:
-        """Chance that the ask empties first (n,).
+    def __call__(self, x: NDArray[Any]) -> Floats:
+        """Log odds (n, 1).
 
         >>> queues = Depletion(columns=3, places=(0, 1, 2), typical=1.0, measured=True, correlation=0.0)
-        >>> queues.chance(np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 3.0]])).round(4).tolist()
+        >>> odds = np.exp(queues(np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 3.0]])))
+        >>> (odds / (1.0 + odds)).round(4).ravel().tolist()  # even; three times the bid; an ask that goes faster
         [0.5, 0.7952, 0.7048]
         """
         imbalance, rates = np.split(singles(x).astype(np.float64) @ self._select(), [1], axis=1)
         wide = np.sqrt(np.maximum(rates, 0.0) + self.typical)
-        sizes = (1.0 + np.clip(imbalance, -FULL, FULL) * SIDES) * wide[:, ::-1]
-        lean = sizes @ SIDES / sizes.sum(axis=1)
-        out: Floats = 0.5 + np.arctan(self._steep * lean) / (2.0 * np.arctan(self._steep))
-        return out
-
-    def __call__(self, x: NDArray[Any]) -> Floats:
-        """Log odds (n, 1)."""
-        chance = self.chance(x)
-        out: Floats = (np.log(chance) - np.log(1.0 - chance))[:, None]
+        sizes = (1.0 + np.clip(imbalance, -FULL, FULL) * SIDES) * (wide @ SWAP)
+        mixed = sizes @ (SWAP - self.correlation * np.eye(2))
+        radius = np.sqrt((sizes * (sizes @ (np.eye(2) - self.correlation * SWAP))).sum(axis=1, keepdims=True))
+        angles = np.arctan(self._height * sizes / (radius + mixed))
+        out: Floats = np.log(angles) @ SIDES[:, None]
         return out
 
     def nodes(self, rows: str, result: str) -> Nodes:
         """The same, step by step."""
-        steps = [
+        steps: list[tuple[str, list[str], list[str], dict[str, Any]]] = [
             ("MatMul", [rows, "select"], ["selected"], {}),
             ("Split", ["selected", "parts"], ["imbalance", "rates"], {"axis": 1}),
             ("Max", ["rates", "zero"], ["positive"], {}),
@@ -107,37 +109,42 @@ class Depletion:
             ("Mul", ["bounded", "sides"], ["sided"], {}),
             ("Add", ["sided", "one"], ["shares"], {}),
             ("Mul", ["shares", "swapped"], ["sizes"], {}),
-            ("MatMul", ["sizes", "apart"], ["difference"], {}),
-            ("MatMul", ["sizes", "together"], ["sum"], {}),
-            ("Div", ["difference", "sum"], ["lean"], {}),
-            ("Mul", ["lean", "steep"], ["steeper"], {}),
-            ("Atan", ["steeper"], ["angle"], {}),
-            ("Div", ["angle", "widest"], ["above_half"], {}),
-            ("Add", ["above_half", "half"], ["chance"], {}),
-            ("Sub", ["one", "chance"], ["against"], {}),
-            ("Div", ["chance", "against"], ["odds"], {}),
-            ("Log", ["odds"], [result], {}),
+            ("MatMul", ["sizes", "mix"], ["mixed"], {}),
+            ("MatMul", ["sizes", "metric"], ["metric_sizes"], {}),
+            ("Mul", ["sizes", "metric_sizes"], ["squares"], {}),
+            ("ReduceSum", ["squares", "axes"], ["square"], {}),
+            ("Sqrt", ["square"], ["radius"], {}),
+            ("Add", ["radius", "mixed"], ["across"], {}),
+            ("Mul", ["sizes", "height"], ["up"], {}),
+            ("Div", ["up", "across"], ["exact_tangents"], {}),
+            ("Cast", ["exact_tangents"], ["tangents"], {"to": TensorProto.FLOAT}),  # onnxruntime has no other Atan
+            ("Atan", ["tangents"], ["single_angles"], {}),
+            ("Cast", ["single_angles"], ["angles"], {"to": TensorProto.DOUBLE}),
+            ("Log", ["angles"], ["logs"], {}),
+            ("MatMul", ["logs", "apart"], [result], {}),
         ]
-        scalars = {
-            **{"zero": 0.0, "one": 1.0, "half": 0.5, "typical": self.typical, "bid_full": FULL, "ask_full": -FULL},
-            **{"steep": self._steep, "widest": 2.0 * np.arctan(self._steep)},
+        scalars = {"zero": 0.0, "one": 1.0, "typical": self.typical, "bid_full": FULL, "ask_full": -FULL}
+        arrays = {
+            "height": np.array(self._height),
+            "parts": np.array([1, 2]),
+            "axes": np.array([1]),
+            "select": self._select(),
+            "sides": SIDES,
+            "apart": SIDES[:, None],
+            "swap": SWAP,
+            "mix": SWAP - self.correlation * np.eye(2),
+            "metric": np.eye(2) - self.correlation * SWAP,
         }
-        constants = [constant(name, np.float64(value)) for name, value in scalars.items()] + [
-            constant("parts", np.array([1, 2])),
-            constant("select", self._select()),
-            constant("sides", SIDES),
-            constant("swap", np.eye(2)[::-1].copy()),
-            constant("apart", SIDES[:, None]),
-            constant("together", np.ones((2, 1))),
-        ]
-        return [helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in steps], constants
+        arrays |= {name: np.array(value) for name, value in scalars.items()}
+        nodes = [helper.make_node(kind, takes, gives, **more) for kind, takes, gives, more in steps]
+        return nodes, [constant(name, values) for name, values in arrays.items()]
 
     @property
-    def _steep(self) -> float:
-        return float(np.sqrt((1.0 + self.correlation) / (1.0 - self.correlation)))
+    def _height(self) -> float:
+        return float(np.sqrt(1.0 - self.correlation**2))
 
     def _select(self) -> Floats:
-        """Picks (columns, 3) of a row."""
+        """Picks imbalance and rates (columns, 3) of a row."""
         select = np.zeros((self.columns, 3))
         select[self.places, [0, 1, 2]] = [1.0, self.measured, self.measured]
         return select

@@ -12,6 +12,7 @@ from data.options import checked
 
 FEATURE_SETS: Places = {
     "hourly": ("data.features.hourly", "KIND"),
+    "hourly-wide": ("data.features.hourly_wide", "KIND"),
     "ticks": ("data.features.ticks", "KIND"),
     "microstructure": ("data.features.microstructure", "KIND"),
     "books-5min": ("data.features.books_5min", "KIND"),

@@ -1,0 +1,261 @@
+"""The features of one hourly bar, second set: moves in units of volatility, and how large the coming move usually is."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from typing import Any
+
+import numpy as np
+
+from data.features.base import FeatureKind, FeatureSet
+from data.features.calendar import CLOCKWORK
+from data.features.compiled import compiled
+from data.features.hourly import hourly_definition, hourly_inputs, hourly_market
+from data.features.base import MarketScan
+from data.features.market import MarketContext, market_context
+from data.features.windows import push_windows, window_deviation, window_mean, windows
+
+LENGTHS = (2, 3, 7, 14, 35, 70)
+"""Bars of the windows: of seven bars a session two are half a day, 35 a week and 70 a fortnight."""
+
+SHORT = (7, 35, 70)
+SLOTS, SESSIONS, DECAY = 25, 20, 0.9
+WARMUP = 182
+LEAST = 1e-5
+
+SLOT = np.dtype([("ring", "f8", (SLOTS, SESSIONS)), ("count", "i8", (SLOTS,))])
+STATE = np.dtype(
+    [
+        ("rows", "i8"),
+        ("known", "i8"),
+        ("session", "f8"),
+        ("slot", "i8"),
+        ("close", "f8"),
+        ("opened", "f8"),
+        ("returns", windows(LENGTHS)),
+        ("parkinson", windows(SHORT)),
+        ("garman_klass", windows(SHORT)),
+        ("surprise", windows(SHORT)),
+        ("volumes", windows(SHORT)),
+        ("basket", windows(SHORT)),
+        ("relative", windows(SHORT)),
+        ("moves", SLOT),
+        ("traded", SLOT),
+    ]
+)
+
+
+@compiled
+def hourly_wide_kernel(x: Any, who: Any, state: Any, out: Any) -> None:
+    """One row in, one row out; see `HOURLY_WIDE` for the columns."""
+    for i in range(x.shape[0]):
+        s = state[who[i]]
+        opens, high, low, close, volume = x[i, 0], x[i, 1], x[i, 2], x[i, 3], x[i, 4]
+        first = s.rows == 0 or x[i, 5] != s.session
+        change = log(close / s.close) if s.rows > 0 else 0.0
+        gap = log(opens / s.close) if s.rows > 0 and first else 0.0
+        slot = SLOTS - 1 if x[i, 7] >= 1.0 else int(x[i, 6]) % (SLOTS - 1)
+        _remember_move(s, change)
+        usual_volume = _usual(s.traded, slot)
+        _remember(s.traded, slot, volume)
+        if first:
+            s.opened = opens
+        push_windows(s.returns, LENGTHS, change)
+        span, body = log(high / low), log(close / opens)
+        push_windows(s.parkinson, SHORT, span * span / (4.0 * log(2.0)))
+        push_windows(s.garman_klass, SHORT, 0.5 * span * span - (2.0 * log(2.0) - 1.0) * body * body)
+        push_windows(s.volumes, SHORT, volume)
+        if x[i, 8] == x[i, 8]:
+            push_windows(s.basket, SHORT, x[i, 8])
+            push_windows(s.relative, SHORT, change - x[i, 8])
+            s.known += 1
+        s.close, s.session, s.slot, s.rows = close, x[i, 5], slot, s.rows + 1
+        if s.rows <= WARMUP:
+            out[i, :] = np.nan
+            continue
+        unit = max(window_deviation(s.returns, 4, 35), LEAST)
+        _trend(s, out[i], change, unit)
+        out[i, 7] = gap / unit
+        out[i, 8] = log(close / s.opened) / unit
+        out[i, 9] = body / unit
+        out[i, 10] = span / unit
+        out[i, 11] = (close - low) / (high - low) if high > low else 0.5
+        _volatility(s, out[i])
+        _coming(s, out[i], slot, unit)
+        out[i, 28] = _contrast(volume, usual_volume)
+        out[i, 29] = _contrast(window_mean(s.volumes, 0, 7), window_mean(s.volumes, 2, 70))
+        _market(s, out[i], x[i, 8], x[i, 9], change, unit)
+        out[i, 39] = x[i, 6]
+        out[i, 40] = x[i, 7]
+        out[i, 41] = 1.0 if slot == SLOTS - 1 else 0.0
+
+
+@compiled
+def _trend(s: Any, row: Any, change: float, unit: float) -> None:
+    row[0] = change / unit
+    for k in range(len(LENGTHS)):
+        row[1 + k] = window_mean(s.returns, k, LENGTHS[k]) * sqrt(LENGTHS[k]) / unit
+
+
+@compiled
+def _volatility(s: Any, row: Any) -> None:
+    """Columns 12 to 20."""
+    week, fortnight = _size(window_deviation(s.returns, 4, 35)), _size(window_deviation(s.returns, 5, 70))
+    day = _size(window_deviation(s.returns, 2, 7))
+    row[12], row[13], row[14] = day, week, fortnight
+    row[15] = _size(sqrt(max(window_mean(s.parkinson, 0, 7), 0.0)))
+    row[16] = _size(sqrt(max(window_mean(s.parkinson, 1, 35), 0.0)))
+    row[17] = _size(sqrt(max(window_mean(s.garman_klass, 2, 70), 0.0)))
+    row[18] = day - fortnight
+    row[19] = row[15] - row[17]
+    row[20] = week - row[16]
+
+
+@compiled
+def _coming(s: Any, row: Any, slot: int, unit: float) -> None:
+    """Columns 21 to 27."""
+    usual = _usual(s.moves, slot)
+    row[21] = _size(usual if s.moves.count[slot] > 0 else 0.8 * unit)
+    row[22] = row[21] - _size(unit)
+    row[23] = log(max(window_mean(s.surprise, 0, 7), 0.01))
+    row[24] = log(max(window_mean(s.surprise, 1, 35), 0.01))
+    row[25] = _mean_move(s.moves, slot, 1) / unit
+    row[26] = _mean_move(s.moves, slot, 5) / unit
+    row[27] = _mean_move(s.moves, slot, SESSIONS) / unit
+
+
+@compiled
+def _market(s: Any, row: Any, change: float, volatility: float, own: float, unit: float) -> None:
+    """Columns 30 to 38."""
+    known = 0.0 * change if s.known >= SHORT[2] else np.nan
+    scale = max(window_deviation(s.basket, 1, 35), LEAST)
+    row[30] = change / scale
+    row[31] = window_mean(s.basket, 0, 7) * sqrt(7.0) / scale + known
+    row[32] = window_mean(s.basket, 1, 35) * sqrt(35.0) / scale + known
+    row[33] = _size(window_deviation(s.basket, 0, 7)) + known
+    row[34] = _size(volatility)
+    row[35] = _size(window_deviation(s.basket, 2, 70)) + known
+    row[36] = (own - change) / unit
+    row[37] = window_mean(s.relative, 0, 7) * sqrt(7.0) / unit + known
+    row[38] = window_mean(s.relative, 1, 35) * sqrt(35.0) / unit + known
+
+
+@compiled
+def _remember_move(s: Any, change: float) -> None:
+    """The move belongs to the slot of the bar before it; how it compares with what is usual there is kept too."""
+    if s.rows == 0:
+        return
+    usual = _usual(s.moves, s.slot)
+    push_windows(s.surprise, SHORT, abs(change) / usual if usual > LEAST else 1.0)
+    _remember(s.moves, s.slot, change)
+
+
+@compiled
+def _remember(slots: Any, slot: int, value: float) -> None:
+    slots.ring[slot, slots.count[slot] % SESSIONS] = value
+    slots.count[slot] += 1
+
+
+@compiled
+def _usual(slots: Any, slot: int) -> float:
+    """Exponentially weighted mean size of the slot's last values, 0 if there is none."""
+    total, weights, weight = 0.0, 0.0, 1.0
+    newest = slots.count[slot] - 1
+    for age in range(min(slots.count[slot], SESSIONS)):
+        total += weight * abs(slots.ring[slot, (newest - age) % SESSIONS])
+        weights += weight
+        weight *= DECAY
+    return total / weights if weights > 0.0 else 0.0
+
+
+@compiled
+def _mean_move(slots: Any, slot: int, most: int) -> float:
+    """Mean of the slot's last ``most`` values, 0 if there is none."""
+    total, n = 0.0, min(slots.count[slot], most)
+    for age in range(n):
+        total += slots.ring[slot, (slots.count[slot] - 1 - age) % SESSIONS]
+    return total / n if n > 0 else 0.0
+
+
+@compiled
+def _size(value: float) -> float:
+    return log(max(value, LEAST))
+
+
+@compiled
+def _contrast(a: float, b: float) -> float:
+    """(a - b) / (a + b) of two amounts, -1 to 1; 0 where there is neither."""
+    return (a - b) / (a + b) if a + b > 0.0 else 0.0
+
+
+HOURLY_WIDE = FeatureSet(
+    name="hourly-wide",
+    inputs=(
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "session",
+        "hour",
+        "session_position",
+        "basket_return",
+        "basket_volatility",
+    ),
+    outputs=(
+        "return_1",
+        "return_2",
+        "return_3",
+        "return_7",
+        "return_14",
+        "return_35",
+        "return_70",
+        "overnight_gap",
+        "since_open",
+        "body",
+        "range",
+        "close_location",
+        "volatility_7",
+        "volatility_35",
+        "volatility_70",
+        "parkinson_7",
+        "parkinson_35",
+        "garman_klass_70",
+        "volatility_7_vs_70",
+        "range_7_vs_70",
+        "close_vs_range_35",
+        "usual_move",
+        "usual_move_vs_35",
+        "surprise_7",
+        "surprise_35",
+        "same_slot_1",
+        "same_slot_5",
+        "same_slot_20",
+        "volume_vs_slot",
+        "volume_7_vs_70",
+        "basket_return_1",
+        "basket_return_7",
+        "basket_return_35",
+        "basket_volatility_7",
+        "basket_volatility_20",
+        "basket_volatility_70",
+        "relative_1",
+        "relative_7",
+        "relative_35",
+        "hour",
+        "session_position",
+        "night_next",
+    ),
+    warmup=WARMUP,
+    state=STATE,
+    kernel=hourly_wide_kernel,
+    inputs_from=(hourly_inputs, market_context, MarketContext.at, *CLOCKWORK),
+)
+
+KIND = FeatureKind(
+    kind="hourly-wide",
+    record="bars",
+    build=lambda options: HOURLY_WIDE,
+    inputs=hourly_inputs,
+    market=MarketScan(columns=("close",), scan=hourly_market, definition=hourly_definition),
+)
