@@ -23,7 +23,7 @@ demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
 	$(BIN)/bellwether demo
 
 test: $(READY) check  ## Lint, check types and layers, run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: lint types  ## Static checks only
 

@@ -12,7 +12,7 @@ import tune.report_families as families_of
 import tune.report_sections as sections
 from tune.report_html import Html, data, joined, script, tag
 from tune.report_script import SCRIPT
-from tune.report_sweep import Sweep, word
+from tune.report_sweep import Sweep, moment
 from tune.report_theme import THEMES, style
 
 PARTS = {
@@ -75,13 +75,13 @@ def page(recipe: str, run_id: str, families: Sequence[Mapping[str, Any]], contra
 
 def _head(sweep: Sweep) -> Html:
     entries = [tag("li", tag("a", title, href=f"#{key}")) for key, (title, _) in PARTS.items()]
-    searched, made = len(sweep.families) - len(sweep.baselines), word(sweep.contract.get("created_at"), "")
+    searched, made = len(sweep.families) - len(sweep.baselines), moment(sweep.contract.get("created_at"))
     counted = f"Sweep {sweep.run_id}: {searched} families searched beside {len(sweep.baselines)} baselines"
     return joined(
         tag(
             "header",
             tag("h1", f"{sweep.recipe}: models compared"),
-            tag("p", counted, f", champion made {made[:16].replace('T', ' ')}." if made else ".", class_="meta"),
+            tag("p", counted, f", champion made {made} (UTC)." if made else ".", class_="meta"),
             champion.verdict(sweep),
         ),
         tag("nav", tag("ol", *entries), aria_label="Contents"),

@@ -8,7 +8,7 @@ from typing import Any
 from tune.report_figures import Dot, dots
 from tune.report_html import Html, behind, chart, joined, missing, section, table, tag
 from tune.report_sections import off_scale, value
-from tune.report_sweep import BASELINE, CHAMPION, GAP, Result, Sweep, mapping, number, records, shown, word
+from tune.report_sweep import BASELINE, CHAMPION, GAP, Result, Sweep, mapping, moment, number, records, shown, word
 
 FACTS = {
     "recipe": "recipe",
@@ -19,8 +19,8 @@ FACTS = {
     "classes": "classes",
     "steps": "steps",
     "feature_set": "feature set",
-    "train_start": "first training row",
-    "train_end": "last training row",
+    "train_start": "first training row, UTC",
+    "train_end": "last training row, UTC",
     "train_rows": "training rows",
     "seed": "seed",
     "calibration": "calibration of probabilities",
@@ -164,13 +164,15 @@ def champion(sweep: Sweep) -> Html:
         if chosen
         else missing(f"{name} has no parameters to choose.")
     ]
-    facts = [[title, told] for key, title in FACTS.items() if (told := _fact(sweep.contract.get(key)))]
+    facts = [[title, told] for key, title in FACTS.items() if (told := _fact(key, sweep.contract.get(key)))]
     if facts:
         parts.append(table("What it was fitted to", ["fact", "value"], facts, words=["value"]))
     return section("champion", "The champion", says, tag("div", *parts, class_="row"))
 
 
-def _fact(found: Any) -> str:
+def _fact(key: str, found: Any) -> str:
+    if key in ("train_start", "train_end"):
+        return moment(found)
     if isinstance(found, Mapping):
         return ", ".join(f"{name}: {_short(inner)}" for name, inner in found.items())
     return ", ".join(map(word, found)) if isinstance(found, list | tuple) else word(found, "")

@@ -144,7 +144,7 @@ def _points(sweep: Sweep, found: Sequence[Result], costs: Mapping[str, float | N
     names = [sweep.label(family) for family in found]
     return {
         "type": "scatter",
-        "mode": "markers+text" if named or role == CHAMPION else "markers",
+        "mode": "markers+text" if role == CHAMPION or (named and role == SEARCHED) else "markers",
         "x": [costs[name] for name in names],
         "y": [sweep.score(family) for family in found],
         "text": names,

@@ -150,8 +150,9 @@ def _coloured(sweep: Sweep) -> str:
 def costs(sweep: Sweep) -> Html:
     """Score over what a family costs."""
     says = (
-        "What a score costs: to fit once, to predict one row, and to keep. Each step of the horizontal axis is ten "
-        f"times the last. Where scores are alike, the family further left is cheaper ({sweep.better})."
+        "What a score costs: to fit once, to predict one row, and to keep. The horizontal axes are logarithmic: equal "
+        "distances are equal ratios. Where scores are alike, the family further left is cheaper "
+        f"({sweep.better})."
     )
     found = [cost(sweep, key, title) for key, title in COSTS.items()]
     drawn = [chart(figure, note=off_scale(outside).strip()) for figure, outside in found if figure]

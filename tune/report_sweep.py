@@ -19,7 +19,7 @@ CHAMPION, SEARCHED, BASELINE = "champion", "family", "baseline"
 GAP = "–"
 """Stands where a figure is not known."""
 
-FENCE = 2.0
+FENCE = 5.0
 """How many times the spread of the better scores a score may lie below them and still be drawn to scale."""
 
 
@@ -90,6 +90,15 @@ def name_of(family: Result) -> str:
 def closeup_of(family: Result) -> Result:
     """What was seen of it from near; empty if that failed."""
     return mapping(family.get("closeup"))
+
+
+def moment(stamp: Any) -> str:
+    """A time in ISO 8601 to the minute, for people.
+
+    >>> moment("2024-08-30T20:00:00Z"), moment(None)
+    ('2024-08-30 20:00', '')
+    """
+    return word(stamp, "")[:16].replace("T", " ")
 
 
 @dataclass(frozen=True, kw_only=True)

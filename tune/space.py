@@ -25,7 +25,8 @@ class Space:
     """Draws ``{"family": name, "params": {...}}`` from an Optuna trial. Plain data: a resumed sweep reads it back.
 
     >>> from optuna.trial import FixedTrial
-    >>> drawn = Space(("logistic",), Task.CLASSIFY)(FixedTrial({"family": "logistic", "logistic.C": 1.0, "logistic.balanced": True}))
+    >>> fixed = FixedTrial({"family": "logistic", "logistic.C": 1.0, "logistic.balanced": True})
+    >>> drawn = Space(("logistic",), Task.CLASSIFY)(fixed)
     >>> drawn["family"]
     'logistic'
     """

@@ -18,7 +18,6 @@ from ray.tune.search.optuna import OptunaSearch
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import ConfigError
-from bellwether.models import family
 from data.panel import Panel
 from tune.problem import Problem, digest, pose
 from tune.scheduler import PerFamily
@@ -90,7 +89,7 @@ def sweep(
     total = len(problem.baselines) + trials_of(recipe, problem)
     with _quiet(), watching(progress, total=total, folds=len(problem.folds)) as watch:
         baselines = [watch.baseline(run_baseline(problem, name)) for name in problem.baselines]
-        trainable = tune.with_resources(tune.with_parameters(FoldTrial, problem=problem), _resources())
+        trainable = tune.with_resources(tune.with_parameters(FoldTrial, problem=problem), trial_resources(problem))
         if resume:
             tuner = tune.Tuner.restore(place, trainable, resume_errored=True)
         else:
@@ -108,8 +107,9 @@ def run_baseline(problem: Problem, name: str) -> TrialResult:
 
 
 def _result(found: tune.Result) -> TrialResult:
-    metrics = found.metrics or {}
-    return result_of(str(metrics.get("trial_id", "")), found.config or {}, metrics, found.error)
+    config = found.config or {}
+    name = Path(found.path).name.removeprefix(_directory_of(config, ""))  # one that failed at once reported no id
+    return result_of(name, config, found.metrics, found.error)
 
 
 def trials_of(recipe: Recipe, problem: Problem) -> int:
@@ -144,17 +144,18 @@ def _tuner(
             verbose=0,
             callbacks=[ProgressCallback()],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1, checkpoint_at_end=False),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # a trial asks for one after each fold
         ),
     )
 
 
-def _resources() -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+def trial_resources(problem: Problem) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
     """What a trial takes: a CPU, and the share of a GPU its family asks for where the cluster has one."""
     there = ray.cluster_resources().get("GPU", 0.0) > 0.0  # type: ignore[no-untyped-call]
+    shares = {name: kind.gpu if there else 0.0 for name, kind in problem.families.items()}
 
     def of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        gpu = family(config["family"]).gpu if there else 0.0
+        gpu = shares[config["family"]]
         return tune.PlacementGroupFactory([{"CPU": 1.0} | ({"GPU": gpu} if gpu else {})])
 
     return of
@@ -165,7 +166,11 @@ def _cpus() -> int:
 
 
 def _directory(trial: Any) -> str:
-    return f"{trial.config['family']}_{trial.trial_id}"
+    return _directory_of(trial.config, trial.trial_id)
+
+
+def _directory_of(config: dict[str, Any], trial: str) -> str:
+    return f"{config['family']}_{trial}"
 
 
 def _place(storage: str, run_id: str) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
+from bellwether.validation.scores import SCORES
 from tune.problem import Problem
 from tune.score import Score, Scoring, scoring
 
@@ -66,9 +68,13 @@ class TrialResult:
 class FoldTrial(tune.Trainable):
     """Fits one fold after the other and reports at each of its epochs and at its end.
 
-    A scheduler may so stop a trial early, and a crash costs one fold. ``progress`` is the share done in percent, and
-    ``merit`` what trials of one family are compared by at the same progress: the mean score of the folds that are done,
-    or, of families that report epochs, the mean of the lowest validation losses so far, negated.
+    A scheduler may so stop a trial early, and a crash costs one fold. Of what it reports, the greater is the better:
+
+    - ``progress``: the share done, in percent;
+    - ``score``: the mean metric of the folds that are done, negated where less is better; minus infinity before the
+      first, and where the metric is not defined;
+    - ``merit``, what trials of a family are compared by at the same progress: the mean of the lowest validation losses
+      so far, negated; the score of families that report no epochs.
 
     An actor outlives its trial (``reuse_actors``): `reset_config` starts the next one without a new process or a new
     look at the data, and nothing else is kept between trials.
@@ -116,21 +122,26 @@ class FoldTrial(tune.Trainable):
         self.scores, self.walk, self.losses = [], None, []
 
     def _report(self, begun: float) -> dict[str, Any]:
-        folds, done = len(self.problem.folds), len(self.scores)
-        mean = float(np.mean([s.metrics[self.problem.metric] for s in self.scores])) if self.scores else math.nan
+        folds, done, score = len(self.problem.folds), len(self.scores), self._score()
         return {
-            "score": mean if self.scores else -math.inf,  # a sampler wants a number, and no fold is the worst
-            "merit": self._merit(mean),
+            "score": score,
+            "merit": self._merit(score),
             "progress": 100.0 * (done + min(begun, NEARLY) * (done < folds)) / folds,
             "scores": [asdict(s) for s in self.scores],
             "reports": bool(self.losses) or any(s.epochs for s in self.scores),
             "done": done == folds,
+            SHOULD_CHECKPOINT: self.walk is None and done < folds,  # what a checkpoint holds has changed
         }
 
-    def _merit(self, mean: float) -> float:
+    def _score(self) -> float:
+        sign = 1.0 if SCORES[self.problem.metric].greater_is_better else -1.0
+        score = sign * float(np.mean([s.metrics[self.problem.metric] for s in self.scores] or [math.nan]))
+        return -math.inf if math.isnan(score) else score  # a sampler wants a number
+
+    def _merit(self, score: float) -> float:
         lowest = [min(epoch[2] for epoch in s.epochs) for s in self.scores if s.epochs]
         lowest += [min(self.losses)] if self.losses and self.walk is not None else []
-        return -float(np.mean(lowest)) if lowest else mean
+        return -float(np.mean(lowest)) if lowest else score
 
 
 def trial_result(config: Mapping[str, Any], scores: list[dict[str, Any]], **how: Any) -> TrialResult:

@@ -15,6 +15,9 @@ from ray import tune
 
 from tune.trial import TrialResult, trial_result
 
+BEHIND = "behind"
+"""In a report: the trial is ended here because it does worse than others of its family."""
+
 _CURRENT: ContextVar[Watch] = ContextVar("sweep in progress")
 
 
@@ -62,6 +65,12 @@ def watching(
 class ProgressCallback(tune.Callback):
     """Passes trials to the current watch when they finish or fail for good."""
 
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write into the last report of a trial why it was ended: a driver that resumes reads it there."""
+        result[BEHIND] = trial.trial_id in _CURRENT.get().behind
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial walked through its folds, or the time budget ended it."""
         self._tell(trials, trial)
@@ -86,12 +95,13 @@ def result_of(
     trial: str, config: Mapping[str, Any], metrics: Mapping[str, Any] | None, error: Exception | None
 ) -> TrialResult:
     """What Tune knows of a trial, as ours."""
-    watch, scores = _CURRENT.get(), (metrics or {}).get("scores", [])
+    known, folds = metrics or {}, _CURRENT.get().folds
+    scores = known.get("scores", [])
     why = _first_cause(error) if error is not None else None
     early = None
-    if why is None and len(scores) < watch.folds:
-        reason = "it did worse than others of its family" if trial in watch.behind else "there was no more time"
-        early = f"ended after {len(scores)} of {watch.folds} folds: {reason}"
+    if why is None and len(scores) < folds:
+        reason = "it did worse than others of its family" if known.get(BEHIND) else "there was no more time"
+        early = f"ended after {len(scores)} of {folds} folds: {reason}"
     return trial_result(config, scores, id=trial, error=why, stopped=early)
 
 

@@ -3,11 +3,13 @@
 The features hold the intensities of buyers' and sellers' trades, ``h_b`` and ``h_s``, with a base rate and a decay that
 are the feature set's. Each side's intensity here is
 
-    λ_buy = mu + h_b + cross h_s,    λ_sell = mu + h_s + cross h_b
+    λ_buy = mu + h_b,    λ_sell = mu + h_s
 
-and λ_buy / (λ_buy + λ_sell) is the chance that an event which happens now is a purchase. ``mu`` and ``cross``, relative
-to what a side excites in itself, are those under which the training rows' directions are most likely (a logistic
-likelihood of that share's log odds). A small head turns the log odds and the total intensity into classes or a value.
+and λ_buy / (λ_buy + λ_sell) is the chance that an event which happens now is a purchase. ``mu``, relative to what a
+trade excites, is the one under which the training rows' directions are most likely, by a logistic likelihood of that
+share's log odds with a free level and slope. A small head turns the log odds and the total intensity into classes or a
+value. Excitation across sides is left to the slope: the directions of rows hardly tell the two apart (of a simulated
+share of 0.3, 200,000 rows gave 0.26 to 0.65).
 
 What is not fitted here is the decay: it is in the features already. `bellwether.econometrics.hawkes_fit` fits all
 parameters to the times of events; its results are options of the feature set ``microstructure``.
@@ -58,8 +60,8 @@ class Intensities:
         Where the features are in it.
     unit : float
         Mean of both features over the training rows.
-    mu, cross : float
-        In units, and of what a side excites in itself.
+    mu : float
+        Base rate that is added to both, in units.
     """
 
     columns: int
@@ -67,7 +69,6 @@ class Intensities:
     sell: int
     unit: float
     mu: float
-    cross: float
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,7 +78,7 @@ class Intensities:
     def __call__(self, x: NDArray[Any]) -> Floats:
         """Numbers (n, 2).
 
-        >>> flow = Intensities(columns=2, buy=0, sell=1, unit=1.0, mu=0.0, cross=0.0)
+        >>> flow = Intensities(columns=2, buy=0, sell=1, unit=1.0, mu=0.0)
         >>> flow(np.array([[3.0, 1.0]])).round(4).tolist()  # log 3 and log 4
         [[1.0986, 1.3863]]
         """
@@ -108,12 +109,12 @@ class Intensities:
     def _mix(self) -> Floats:
         """Weights (columns, 2) of the features in the two intensities."""
         mix = np.zeros((self.columns, 2))
-        mix[[self.buy, self.sell]] = np.array([[1.0, self.cross], [self.cross, 1.0]]) / self.unit
+        mix[[self.buy, self.sell]] = np.eye(2) / self.unit
         return mix
 
 
 def likeliest(x: Singles, up: Floats, weight: Floats, names: tuple[str, ...]) -> Intensities:
-    """Find ``mu`` and ``cross`` by maximum likelihood.
+    """Find ``mu`` by maximum likelihood.
 
     Parameters
     ----------
@@ -137,14 +138,14 @@ def likeliest(x: Singles, up: Floats, weight: Floats, names: tuple[str, ...]) ->
     h, share = np.maximum(both / unit, 0.0), weight / weight.sum()
 
     def loss(theta: Floats) -> float:
-        mu, cross, level, slope = theta
-        rates = np.maximum(mu + h + cross * h[:, ::-1], LEAST)
+        mu, level, slope = theta
+        rates = np.maximum(mu + h, LEAST)
         logit = level + slope * (np.log(rates[:, 0]) - np.log(rates[:, 1]))
         return float(share @ (np.logaddexp(0.0, logit) - up * logit))
 
-    bounds = [(0.0, MOST), (0.0, 0.9), (None, None), (None, None)]
-    found = minimize(loss, np.array([0.1, 0.1, 0.0, 1.0]), method="L-BFGS-B", bounds=bounds)
-    return Intensities(columns=x.shape[1], buy=buy, sell=sell, unit=unit, mu=float(found.x[0]), cross=float(found.x[1]))
+    bounds = [(0.0, MOST), (None, None), (None, None)]
+    found = minimize(loss, np.array([0.1, 0.0, 1.0]), method="L-BFGS-B", bounds=bounds)
+    return Intensities(columns=x.shape[1], buy=buy, sell=sell, unit=unit, mu=float(found.x[0]))
 
 
 def space(trial: BaseTrial, task: Task) -> dict[str, Any]:

@@ -21,7 +21,7 @@ LENGTHS = (2, 3, 7, 14, 35, 70)
 SHORT = (7, 35, 70)
 SLOTS, SESSIONS, DECAY = 25, 20, 0.9
 WARMUP = 182
-LEAST = 1e-5
+LEAST, SMALLEST, UNSEEN = 1e-5, 0.01, 0.8
 
 SLOT = np.dtype([("ring", "f8", (SLOTS, SESSIONS)), ("count", "i8", (SLOTS,))])
 STATE = np.dtype(
@@ -82,12 +82,12 @@ def hourly_wide_kernel(x: Any, who: Any, state: Any, out: Any) -> None:
         out[i, 11] = (close - low) / (high - low) if high > low else 0.5
         _volatility(s, out[i])
         _coming(s, out[i], slot, unit)
-        out[i, 28] = _contrast(volume, usual_volume)
-        out[i, 29] = _contrast(window_mean(s.volumes, 0, 7), window_mean(s.volumes, 2, 70))
+        out[i, 24] = _contrast(volume, usual_volume)
+        out[i, 25] = _contrast(window_mean(s.volumes, 0, 7), window_mean(s.volumes, 2, 70))
         _market(s, out[i], x[i, 8], x[i, 9], change, unit)
-        out[i, 39] = x[i, 6]
-        out[i, 40] = x[i, 7]
-        out[i, 41] = 1.0 if slot == SLOTS - 1 else 0.0
+        out[i, 35] = x[i, 6]
+        out[i, 36] = x[i, 7]
+        out[i, 37] = 1.0 if slot == SLOTS - 1 else 0.0
 
 
 @compiled
@@ -99,45 +99,40 @@ def _trend(s: Any, row: Any, change: float, unit: float) -> None:
 
 @compiled
 def _volatility(s: Any, row: Any) -> None:
-    """Columns 12 to 20."""
-    week, fortnight = _size(window_deviation(s.returns, 4, 35)), _size(window_deviation(s.returns, 5, 70))
-    day = _size(window_deviation(s.returns, 2, 7))
-    row[12], row[13], row[14] = day, week, fortnight
-    row[15] = _size(sqrt(max(window_mean(s.parkinson, 0, 7), 0.0)))
-    row[16] = _size(sqrt(max(window_mean(s.parkinson, 1, 35), 0.0)))
-    row[17] = _size(sqrt(max(window_mean(s.garman_klass, 2, 70), 0.0)))
-    row[18] = day - fortnight
-    row[19] = row[15] - row[17]
-    row[20] = week - row[16]
+    """Columns 12 to 17: levels and ratios of sizes, of which no one is the sum of others."""
+    day, week = _size(window_deviation(s.returns, 2, 7)), _size(window_deviation(s.returns, 4, 35))
+    fortnight = _size(window_deviation(s.returns, 5, 70))
+    row[12], row[13], row[14] = day, day - week, week - fortnight
+    row[15] = _size(_root(window_mean(s.parkinson, 0, 7)))
+    row[16] = row[15] - _size(_root(window_mean(s.parkinson, 1, 35)))
+    row[17] = fortnight - _size(_root(window_mean(s.garman_klass, 2, 70)))
 
 
 @compiled
 def _coming(s: Any, row: Any, slot: int, unit: float) -> None:
-    """Columns 21 to 27."""
-    usual = _usual(s.moves, slot)
-    row[21] = _size(usual if s.moves.count[slot] > 0 else 0.8 * unit)
-    row[22] = row[21] - _size(unit)
-    row[23] = log(max(window_mean(s.surprise, 0, 7), 0.01))
-    row[24] = log(max(window_mean(s.surprise, 1, 35), 0.01))
-    row[25] = _mean_move(s.moves, slot, 1) / unit
-    row[26] = _mean_move(s.moves, slot, 5) / unit
-    row[27] = _mean_move(s.moves, slot, SESSIONS) / unit
+    """Columns 18 to 23: what came after this time of day in earlier sessions, and whether moves are larger than that."""
+    row[18] = _size(_usual(s.moves, slot) if s.moves.count[slot] > 0 else UNSEEN * unit)
+    row[19] = log(max(window_mean(s.surprise, 0, 7), SMALLEST))
+    row[20] = log(max(window_mean(s.surprise, 1, 35), SMALLEST))
+    row[21] = _mean_move(s.moves, slot, 1) / unit
+    row[22] = _mean_move(s.moves, slot, 5) / unit
+    row[23] = _mean_move(s.moves, slot, SESSIONS) / unit
 
 
 @compiled
 def _market(s: Any, row: Any, change: float, volatility: float, own: float, unit: float) -> None:
-    """Columns 30 to 38."""
+    """Columns 26 to 34; NaN where the basket is not known now, or has been known for fewer bars than its windows."""
     known = 0.0 * change if s.known >= SHORT[2] else np.nan
     scale = max(window_deviation(s.basket, 1, 35), LEAST)
-    row[30] = change / scale
-    row[31] = window_mean(s.basket, 0, 7) * sqrt(7.0) / scale + known
-    row[32] = window_mean(s.basket, 1, 35) * sqrt(35.0) / scale + known
-    row[33] = _size(window_deviation(s.basket, 0, 7)) + known
-    row[34] = _size(volatility)
-    row[35] = _size(window_deviation(s.basket, 2, 70)) + known
-    row[36] = (own - change) / unit
-    row[37] = window_mean(s.relative, 0, 7) * sqrt(7.0) / unit + known
-    row[38] = window_mean(s.relative, 1, 35) * sqrt(35.0) / unit + known
+    row[26] = change / scale + known
+    row[27] = window_mean(s.basket, 0, 7) * sqrt(7.0) / scale + known
+    row[28] = window_mean(s.basket, 1, 35) * sqrt(35.0) / scale + known
+    row[29] = _size(window_deviation(s.basket, 0, 7)) + known
+    row[30] = _size(volatility) + known
+    row[31] = _size(window_deviation(s.basket, 2, 70)) + known
+    row[32] = (own - change) / unit + known
+    row[33] = window_mean(s.relative, 0, 7) * sqrt(7.0) / unit + known
+    row[34] = window_mean(s.relative, 1, 35) * sqrt(35.0) / unit + known
 
 
 @compiled
@@ -175,6 +170,11 @@ def _mean_move(slots: Any, slot: int, most: int) -> float:
     for age in range(n):
         total += slots.ring[slot, (slots.count[slot] - 1 - age) % SESSIONS]
     return total / n if n > 0 else 0.0
+
+
+@compiled
+def _root(square: float) -> float:
+    return sqrt(max(square, 0.0))
 
 
 @compiled
@@ -216,16 +216,12 @@ HOURLY_WIDE = FeatureSet(
         "range",
         "close_location",
         "volatility_7",
-        "volatility_35",
-        "volatility_70",
+        "volatility_7_vs_35",
+        "volatility_35_vs_70",
         "parkinson_7",
-        "parkinson_35",
-        "garman_klass_70",
-        "volatility_7_vs_70",
-        "range_7_vs_70",
-        "close_vs_range_35",
+        "parkinson_7_vs_35",
+        "volatility_vs_garman_klass_70",
         "usual_move",
-        "usual_move_vs_35",
         "surprise_7",
         "surprise_35",
         "same_slot_1",
