@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from time import perf_counter
 
 import numpy as np
@@ -57,9 +58,9 @@ Ints = NDArray[np.int64]
 
 SETS = ("hourly", "hourly-wide")
 BASELINES = ("stratified", "majority", "persistence")
-FAMILIES = ("logistic", "random_forest", "extra_trees", "xgboost", "soft_vote")
+FAMILIES = ("random_forest", "logistic", "extra_trees", "xgboost", "soft_vote")
 CHOSEN = ("hourly-wide", "random_forest")
-VOTERS = {"logistic": 1, "random_forest": 1, "extra_trees": 1}
+VOTERS = {"random_forest": 1, "extra_trees": 1, "xgboost": 1}
 FIRST, LAST = "2024-07", "2025-09"
 WINDOWS, BARS, TESTED = 6, 220, 44
 TO_BEAT = 0.265
@@ -111,14 +112,14 @@ def _table(recipe: Recipe, lake: Lake, parts: Sequence[Slice]) -> pa.Table:
 def panel(found: Market, kind: str) -> Panel:
     """Features of a set and outcomes of the recipe's target, of all symbols: what `data.panel.load_panel` makes."""
     recipe, fs, target = found.recipe, features_of(Part(kind=kind)), target_kind(found.recipe.target.kind)
-    columns: list[tuple[NDArray[np.generic], ...]] = []
-    for who, symbol in enumerate(recipe.universe.symbols):
+    columns: list[tuple[NDArray[Any], ...]] = []
+    for number, symbol in enumerate(recipe.universe.symbols):
         bars, context = found.bars[symbol], InputContext(symbol=symbol, session=recipe.session, market=found.context)
-        ts, x = feature_kind(kind).inputs(fs, bars, context)
-        features, value = fs.scan(x, fs.start()), bars["close"].to_numpy()
-        outcome, t1 = target.outcome(ts, value, recipe.session, recipe.target)
-        kept = np.isfinite(features).all(axis=1) & np.isfinite(outcome)
-        columns.append(tuple(c[kept] for c in (ts, t1, np.full(len(ts), who), outcome, value, features)))
+        at, rows = feature_kind(kind).inputs(fs, bars, context)
+        features, closes = fs.scan(rows, fs.start()), bars["close"].to_numpy()
+        moved, until = target.outcome(at, closes, recipe.session, recipe.target)
+        kept = np.isfinite(features).all(axis=1) & np.isfinite(moved)
+        columns.append(tuple(c[kept] for c in (at, until, np.full(len(at), number), moved, closes, features)))
     ts, t1, who, outcome, value, x = (np.concatenate(c) for c in zip(*columns, strict=True))
     order = np.lexsort((who, ts))
     return Panel(
@@ -245,7 +246,9 @@ def coefficients(found: Market, said: Evaluation) -> tuple[Interval | None, Inte
     series = signal_series(said.ts, said.who, probabilities, weights)
     moved, _ = index_moves(found.recipe, series.ts, *found.index)
     known = np.isfinite(moved)
-    scores = (score_index("", s[known], moved[known], buy=np.inf, sell=-np.inf) for s in (series.wss_probability, series.wss))
+    scores = (
+        score_index("", s[known], moved[known], buy=np.inf, sell=-np.inf) for s in (series.wss_probability, series.wss)
+    )
     by_probability, by_class = (score.ic for score in scores)
     return by_probability, by_class
 
@@ -286,7 +289,9 @@ def by_window(found: Market, rows: Panel, names: Sequence[str], since: str) -> N
         parts = answers(problem, name)
         mean, (each, half) = mean_f1(parts), between(parts)
         listed = " ".join(f"{value:.3f}" for value in each)
-        print(f"| {name} | {text(mean)} | {half:.3f} | {listed} | {'yes' if mean.low > TO_BEAT else 'no'} |", flush=True)
+        print(
+            f"| {name} | {text(mean)} | {half:.3f} | {listed} | {'yes' if mean.low > TO_BEAT else 'no'} |", flush=True
+        )
 
 
 def main() -> None:

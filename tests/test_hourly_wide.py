@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,12 +176,14 @@ def test_the_night_is_known_to_be_large_when_the_session_closes() -> None:
 
 
 def test_a_session_that_closes_early_is_followed_by_a_night_too_where_the_calendar_says_so() -> None:
-    """Its last bar is at the session's end, whatever the hour: position 1, not 16:00, makes it the close."""
-    early = market(rows=240)
-    early[203, 7] = 1.0  # the first bar of a session is its last
+    """Position 1 and not 16:00 makes a bar the close; what is usual after it is what followed the earlier closes."""
+    x = market(rows=240)
+    early = x.copy()
+    early[198, 7], early[199:, 5] = 1.0, early[199:, 5] + 1  # the third bar of a session is its last
     got = scanned(early)
-    assert got[203, COLUMN["night_next"]] == 1.0
-    assert got[203, COLUMN["usual_move"]] == pytest.approx(scanned(market(rows=240))[202, COLUMN["usual_move"]])
+    r = np.diff(np.log(x[:, 3]))
+    assert got[198, COLUMN["night_next"]] == 1.0
+    assert got[198, COLUMN["usual_move"]] == pytest.approx(np.log(usual(r[6:198:7])), rel=1e-9)
 
 
 def test_an_unknown_basket_costs_that_row_its_basket_columns_and_nothing_else() -> None:
@@ -226,11 +229,7 @@ def test_the_recipe_on_real_bars_uses_a_set_of_the_table() -> None:
 
 
 def test_real_bars_have_finite_features_and_nights_are_usually_larger(market_data: Path) -> None:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    bars = pq.read_table(market_data / "bars" / "us_1h.parquet")
-    one = bars.filter(pc.equal(bars["symbol"], "MSFT"))
+    one = pq.read_table(market_data / "bars" / "us_1h.parquet", filters=[("symbol", "=", "MSFT")])
     x = market(rows=one.num_rows)
     for k, name in enumerate(("open", "high", "low", "close", "volume")):
         x[:, k] = one[name].to_numpy()

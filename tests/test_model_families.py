@@ -88,7 +88,7 @@ def features(name: str, rng: np.random.Generator, signal: float, rows: int, look
         ]
     )
     if needs := family(name).needs:
-        x = np.column_stack([np.exp(drive), *(np.exp(rng.normal(size=(len(needs) - 1, rows))))])
+        x = 1 / (1 + np.exp(-np.column_stack([drive, *rng.normal(size=(len(needs) - 1, rows))])))  # shares
     outcome = np.sqrt(signal) * drive + np.sqrt(1 - signal) * rng.normal(size=rows)
     back = np.maximum(np.arange(rows)[:, None] + np.arange(1 - lookback, 1), 0)
     return x[back].reshape(rows, -1), outcome
@@ -103,7 +103,7 @@ def outcomes(name: str, rng: np.random.Generator, signal: float, rows: int, look
 
 
 def prices(name: str, rng: np.random.Generator, signal: float, rows: int, lookback: int) -> tuple[Any, Any]:
-    leader = np.cumsum(SIZE * rng.normal(size=rows + 1))
+    leader = np.cumsum(0.3 * SIZE * rng.normal(size=rows + 1))
     gap = np.zeros(rows + 1)
     for k in range(rows):
         gap[k + 1] = (1 - signal) * gap[k] + SIZE * rng.normal()

@@ -6,13 +6,15 @@ The untouched segment plays no part in the choice. What intervals are worth is t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
+from bellwether.calibration import calibrator
 from bellwether.calibration.base import FittedCalibrator
-from bellwether.calibration.choose import choose
+from bellwether.calibration.choose import Choice, choose
 from bellwether.calibration.conformal import band_scores, calibrated
 from bellwether.calibration.coverage import Coverage, coverage
 from bellwether.calibration.graph import calibrated_graph
@@ -57,23 +59,29 @@ class Calibrated:
 def adjusted(recipe: Recipe, problem: Problem, found: OutOfFold, model: Fitted) -> tuple[Fitted, Adjustment]:
     """The model as it is served, and what was done to it.
 
-    Probabilities are calibrated as ``recipe.calibration`` says. A classifier that weighs classes alike is meant to
-    choose rare ones; a calibrator that gives them back their frequency may undo that, so ``auto`` takes one that
-    changes choices only where out-of-fold macro-F1 stands it. Values get conformal intervals.
+    Probabilities are calibrated as ``recipe.calibration`` says: by the calibrator it names, or, where it is ``auto``,
+    by the one that does best on later out-of-fold rows, if any is better than none. A classifier that weighs classes
+    alike is meant to choose rare ones; a calibrator that gives them back their frequency may undo that, so ``auto``
+    takes one that changes choices only where out-of-fold macro-F1 stands it. Values get conformal intervals.
     """
     if problem.task is Task.REGRESS:
         return model, Adjustment(conformal=_conformal(recipe, problem, found, model))
     if recipe.calibration == "none" or isinstance(model, Bundled | Sampled):
         return model, Adjustment()
-    known, p, y = problem.inputs, found.answer, cast(Ints, found.y)
-    names = () if recipe.calibration == "auto" else (recipe.calibration,)
-    ts, t1 = known.ts[found.rows], known.t1[found.rows]
-    choice = choose(p, y, ts=ts, t1=t1, names=names)
-    if recipe.calibration == "auto" and choice.name not in KEEPS_THE_CHOICE and _costs(p, y, choice.fitted):
-        choice = choose(p, y, ts=ts, t1=t1, names=KEEPS_THE_CHOICE)
+    choice = _choice(recipe.calibration, problem, found)
     if choice.name == "none":
         return model, Adjustment(calibration=choice.report())
     return Calibrated(model=model, calibrator=choice.fitted), Adjustment(calibration=choice.report())
+
+
+def _choice(wanted: str, problem: Problem, found: OutOfFold) -> Choice:
+    known, p, y = problem.inputs, found.answer, cast(Ints, found.y)
+    best = partial(choose, p, y, ts=known.ts[found.rows], t1=known.t1[found.rows])
+    if wanted != "auto":
+        return replace(best(names=(wanted,)), name=wanted, fitted=calibrator(wanted).fit(p, y))
+    choice = best()
+    kept = choice.name in KEEPS_THE_CHOICE or not _costs(p, y, choice.fitted)
+    return choice if kept else best(names=KEEPS_THE_CHOICE)
 
 
 def _costs(p: Floats, y: Ints, calibrator: FittedCalibrator) -> bool:
@@ -89,7 +97,7 @@ def _conformal(recipe: Recipe, problem: Problem, found: OutOfFold, model: Fitted
     steps = []
     for k in range(problem.steps):
         scores = band_scores(y[:, k], found.bands[:, k, 0], found.bands[:, k, 1])[order]
-        state = calibrated(scores, alpha=1.0 - recipe.interval_coverage, kind="tracking")
+        state = calibrated(scores, alpha=round(1.0 - recipe.interval_coverage, 9), kind="tracking")
         held = coverage(
             state,
             cast(Floats, exam.labels[exam.test, k]),

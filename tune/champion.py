@@ -27,6 +27,7 @@ from tune.adjust import adjusted
 from tune.calibrate import Calibration, calibrate
 from tune.contracts import artefact_of
 from tune.figures import figures_of
+from tune.independent import independent
 from tune.leaderboard import Row, leaderboard
 from tune.out_of_fold import OutOfFold, out_of_fold
 from tune.problem import METRIC, Problem, pose
@@ -84,7 +85,7 @@ def crown(
     models = {best.family: model} | {row.family: _refit(problem, row) for row in rivals}
     exams = {row.family: _examined(problem, row, models[row.family]) for row in (best, *rivals)}
     by_id = {trial.id: trial for trial in trials}
-    candidates = [_candidate(problem, row, exams[row.family], by_id[row.trial]) for row in (best, *rivals)]
+    candidates = [_candidate(recipe, problem, exams[row.family], by_id[row.trial]) for row in (best, *rivals)]
     verdict = judge(
         candidates[0],
         candidates[1:],
@@ -130,12 +131,12 @@ def _examined(problem: Problem, row: Row, model: Fitted) -> Evaluation:
     return evaluate(problem, problem.exam, model, x)
 
 
-def _candidate(problem: Problem, row: Row, exam: Evaluation, trial: TrialResult) -> Candidate:
+def _candidate(recipe: Recipe, problem: Problem, exam: Evaluation, trial: TrialResult) -> Candidate:
     classify = problem.task is Task.CLASSIFY
     return Candidate(
-        family=row.family,
+        family=trial.family,
         predicted=exam.predicted if classify else exam.values,
-        folds=trial.scores(METRIC[problem.task]),
+        folds=independent(trial.scores(METRIC[problem.task]), recipe.validation),
         probabilities=exam.probabilities if classify else None,
     )
 

@@ -57,7 +57,7 @@ def _cells(row: Row, bar: float, beside: str | None) -> tuple[str, ...]:
     tried = f"{row.trials}{asides}"
     if row.error is not None:
         gaps = ["–"] * (4 if beside else 3)
-        return str(row.rank), name, *gaps, tried, f"{row.seconds:.1f}"
+        return str(row.rank), name, *gaps, tried, _seconds(row.seconds)
     second = [f"{row.metrics.get(beside, math.nan):.3f}"] if beside else []
     return (
         str(row.rank),
@@ -67,5 +67,14 @@ def _cells(row: Row, bar: float, beside: str | None) -> tuple[str, ...]:
         f"{row.score - bar:+.3f}",
         *second,
         tried,
-        f"{row.seconds:.1f}",
+        _seconds(row.seconds),
     )
+
+
+def _seconds(taken: float) -> str:
+    """Two digits or more, so that a column stays narrow.
+
+    >>> _seconds(3.14), _seconds(314.1)
+    ('3.1', '314')
+    """
+    return f"{taken:.1f}" if taken < 10.0 else f"{taken:.0f}"

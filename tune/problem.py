@@ -127,11 +127,16 @@ def pose(recipe: Recipe, panel: Panel) -> Problem:
     Raises
     ------
     ConfigError
-        The panel is too short for the folds, a family or the metric is unknown, or the metric is for another task.
+        The panel is too short for the folds, a family or the metric is unknown, the metric is for another task, or
+        thresholds are to be calibrated on values.
     TaskRefused
         A family does not predict the recipe's target, or needs features that are not there.
     """
     target = target_kind(recipe.target.kind)
+    if recipe.serving.thresholds == "calibrated" and target.task is Task.REGRESS:
+        raise ConfigError(
+            f"serving.thresholds is 'calibrated', and {target.kind} has no classes to make a signal of: use fixed"
+        )
     steps = 1 if panel.outcome.ndim == 1 else panel.outcome.shape[1]
     cut = split(panel.ts, panel.t1, recipe.validation)
     labelled = [_labelled(recipe, panel, fold.train, fold.test) for fold in cut.folds]

@@ -1,4 +1,4 @@
-"""The features of one hourly bar, second set: moves in units of volatility, and how large the coming move usually is."""
+"""The features of one hourly bar, second set: moves in units of volatility, and the usual size of the coming one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from data.features.base import FeatureKind, FeatureSet
+from data.features.base import FeatureKind, FeatureSet, MarketScan
 from data.features.calendar import CLOCKWORK
 from data.features.compiled import compiled
 from data.features.hourly import hourly_definition, hourly_inputs, hourly_market
-from data.features.base import MarketScan
 from data.features.market import MarketContext, market_context
 from data.features.windows import push_windows, window_deviation, window_mean, windows
 
 LENGTHS = (2, 3, 7, 14, 35, 70)
-"""Bars of the windows: of seven bars a session two are half a day, 35 a week and 70 a fortnight."""
+"""Bars of the windows of returns: of seven bars a session 7 are a day, 35 a week and 70 a fortnight."""
 
 SHORT = (7, 35, 70)
+"""Bars of the other windows."""
+
 SLOTS, SESSIONS, DECAY = 25, 20, 0.9
-WARMUP = 182
+"""Times of day: 24 hours and the close of the session; what is remembered of each, and what a session's age costs."""
+
 LEAST, SMALLEST, UNSEEN = 1e-5, 0.01, 0.8
+"""Smallest size that a logarithm is taken of, a tenth of a basis point, and smallest surprise. The mean size of a
+normal move is 0.8 deviations, which stands in at a time of day that has never been seen."""
+
+WARMUP = 182
+"""26 sessions of seven bars: a week of surprises (35), each against the 20 sessions before it (140), and a session."""
 
 SLOT = np.dtype([("ring", "f8", (SLOTS, SESSIONS)), ("count", "i8", (SLOTS,))])
 STATE = np.dtype(
@@ -110,7 +117,7 @@ def _volatility(s: Any, row: Any) -> None:
 
 @compiled
 def _coming(s: Any, row: Any, slot: int, unit: float) -> None:
-    """Columns 18 to 23: what came after this time of day in earlier sessions, and whether moves are larger than that."""
+    """Columns 18 to 23: what came after this time of day in earlier sessions, and whether moves are larger now."""
     row[18] = _size(_usual(s.moves, slot) if s.moves.count[slot] > 0 else UNSEEN * unit)
     row[19] = log(max(window_mean(s.surprise, 0, 7), SMALLEST))
     row[20] = log(max(window_mean(s.surprise, 1, 35), SMALLEST))
@@ -247,6 +254,49 @@ HOURLY_WIDE = FeatureSet(
     kernel=hourly_wide_kernel,
     inputs_from=(hourly_inputs, market_context, MarketContext.at, *CLOCKWORK),
 )
+r"""What a model sees of an hourly bar, with volatility and the time of day taken out of moves and put beside them.
+
+Sizes are logarithms, floored at a tenth of a basis point. The *unit* of a bar is the population standard deviation of
+its last 35 log returns. A bar's *slot* is the hour of its close, or the session's close; what follows it is the move to
+the next bar's close, which from the session's close is the night and the next session's first bar.
+
+=============================== ========================================================================================
+return_1, 2, 3, 7, 14, 35, 70   log return over so many bars, over the unit and the root of their number
+overnight_gap                   log of open over the last session's close, in units, on a session's first bar; else 0
+since_open                      log of close over the session's first open, in units
+body, range                     log of close over open, and of high over low, in units
+close_location                  (close - low) / (high - low); 0.5 where they are equal
+volatility_7                    size of the deviation of the last 7 log returns
+volatility_7_vs_35, 35_vs_70    size of one deviation less that of the other
+parkinson_7                     size of Parkinson's volatility, of highs and lows, over 7 bars
+parkinson_7_vs_35               less that over 35
+volatility_vs_garman_klass_70   deviation of 70 returns against Garman and Klass's of the bars alone: what gaps add
+usual_move                      size of the moves that followed this slot in its last 20 sessions: mean of \|return\|,
+                                a session weighing 0.9 times the next; the usual size of the *coming* bar's move
+surprise_7, 35                  logarithm of the mean of \|return\| over what was usual for it, over so many bars
+same_slot_1, 5, 20              mean move that followed this slot in so many earlier sessions, in units
+volume_vs_slot                  volume against the usual one of its slot, v and u: (v - u) / (v + u); 0 without either
+volume_7_vs_70                  the same of the mean volumes of 7 and 70 bars
+basket_return_1, 7, 35          the basket's log return, over its own deviation of 35 bars and the root of their number
+basket_volatility_7, 20, 70     size of the basket's deviation
+relative_1, 7, 35               log return less the basket's, over the unit and the root of their number
+hour, session_position          of the close, as in the set ``hourly``
+night_next                      1 at the session's close
+=============================== ========================================================================================
+
+A volume of zero is a value like any other. NaN is allowed in the two basket columns only: it makes the nine basket and
+relative columns NaN in that row and leaves no trace in the state; so they are, too, until 70 returns of the basket are
+known, as its windows hold the last known ones.
+
+Nothing is remembered for longer than the warm-up where sessions have seven bars; a session that closes early makes some
+slots reach a session further back. Without a calendar such a close counts as its hour, and the night after it as what
+followed that hour.
+
+Sources: Heston, Korajczyk and Sadka, "Intraday patterns in the cross-section of stock returns", Journal of Finance 65
+(2010), for moves at the same time of day; Andersen and Bollerslev, "Intraday periodicity and volatility persistence in
+financial markets", Journal of Empirical Finance 4 (1997), for size as time of day times what is left; Parkinson,
+Journal of Business 53 (1980); Garman and Klass, Journal of Business 53 (1980).
+"""
 
 KIND = FeatureKind(
     kind="hourly-wide",
