@@ -20,7 +20,7 @@ from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
 from data.targets import target_kind
 from data.targets.base import TargetKind
-from data.targets.series import columns, series
+from data.targets.series import columns, foretold, series
 from data.wall import times
 
 SHOWN = 10
@@ -153,8 +153,7 @@ def _rows(
     parts = [_matrix(read_slice(lake, part, ("ts_event",), ["ts_event", *fs.outputs]), fs) for part in features]
     ts, x = (np.concatenate(found) for found in zip(*parts, strict=True))
     here, there = _joined(ts, known)
-    if target.level:  # a change needs both ends
-        outcome = outcome + 0.0 * value.reshape(-1, *[1] * (outcome.ndim - 1))
+    outcome = foretold(target, known, t1, value, outcome)
     return ts[here], t1[there], value[there], outcome[there], x[here]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,17 +31,26 @@ class SweepLog:
         for future in self._given.values():
             future.result()
 
+    def end(self, metrics: Mapping[str, float], files: Mapping[str, str]) -> None:
+        """Write all that was taken, then the sweep's own figures and files, and close its run."""
+        self.settle()
+        self.run.end(metrics, {name: text.encode() for name, text in files.items()})
+
     def _write(self, trial: TrialResult) -> None:
         self.run.log(record(trial, self.metric, self.classes))
 
 
 @contextmanager
 def sweep_log(workspace: Workspace, run_id: str, metric: str, classes: Sequence[str]) -> Iterator[SweepLog]:
-    """The log of a sweep; what was taken is written when the block ends."""
+    """The log of a sweep; what was taken is written when the block ends, and a run whose block fails says so."""
     with ThreadPoolExecutor(1, thread_name_prefix="mlflow") as pool:
         log = SweepLog(workspace.registry.sweep_run(workspace.recipe.name, run_id), metric, classes, pool)
-        yield log
-        log.settle()
+        try:
+            yield log
+            log.settle()
+        except BaseException:
+            log.run.end({}, {}, failed=True)
+            raise
 
 
 def record(trial: TrialResult, metric: str, classes: Sequence[str]) -> TrialRecord:

@@ -18,7 +18,7 @@ from bellwether.models import family
 from data.targets import target_kind
 from pipelines import features, ingest, report
 from pipelines.console import console, progress, say
-from pipelines.sweep_log import sweep_log
+from pipelines.sweep_log import SweepLog, sweep_log
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,17 +81,18 @@ def sweep_and_register(workspace: Workspace, resume: str | None = None) -> int:
 
     panel, run_id = load_panel(workspace.recipe, workspace.lake), resume or _new_run()
     problem = pose(workspace.recipe, panel)
-    trials = _sweep(workspace, panel, problem, run_id, resume=resume is not None)
-    rows = leaderboard(trials, problem.metric)
-    console.print(render(rows))
-    champion = _crown(workspace, panel, trials)
-    place = report.write(workspace, run_id, problem, trials, rows, champion)
-    version = workspace.registry.register(
-        workspace.recipe.name,
-        champion.artefact,
-        files={"leaderboard.json": to_json(rows), report.TABLE: (place / report.TABLE).read_text(encoding="utf-8")},
-        metrics={champion.verdict.metric: champion.verdict.champion, "lift": champion.verdict.lift},
-    )
+    classes = target_kind(workspace.recipe.target.kind).classes
+    with sweep_log(workspace, run_id, problem.metric, classes) as log:
+        trials = _sweep(workspace, panel, problem, run_id, log, resume=resume is not None)
+        rows = leaderboard(trials, problem.metric)
+        console.print(render(rows))
+        champion = _crown(workspace, panel, trials)
+        place = report.write(workspace, run_id, problem, trials, rows, champion)
+        page, table = ((place / name).read_text(encoding="utf-8") for name in (report.PAGE, report.TABLE))
+        figures = {champion.verdict.metric: champion.verdict.champion, "lift": champion.verdict.lift}
+        files = {"leaderboard.json": to_json(rows), report.TABLE: table}
+        version = workspace.registry.register(workspace.recipe.name, champion.artefact, files=files, metrics=figures)
+        log.end(figures, files | {report.PAGE: page})
     _report(workspace, champion, version)
     say(f"[bold]report[/bold] {place / report.PAGE}")
     return version
@@ -102,14 +103,13 @@ def _new_run() -> str:
 
 
 def _sweep(
-    workspace: Workspace, panel: Panel, problem: Problem, run_id: str, *, resume: bool
+    workspace: Workspace, panel: Panel, problem: Problem, run_id: str, log: SweepLog, *, resume: bool
 ) -> tuple[TrialResult, ...]:
     from tune.sweep import sweep, trials_of
 
     recipe, name = workspace.recipe, workspace.recipe.name
-    classes = target_kind(recipe.target.kind).classes
     say(f"[bold]sweep[/bold] {run_id}: {trials_of(recipe, problem)} trials of {', '.join(recipe.families)}")
-    with sweep_log(workspace, run_id, problem.metric, classes) as log, progress("sweep") as advance:
+    with progress("sweep") as advance:
 
         def tell(done: int, total: int, trial: TrialResult | None) -> None:
             advance(done, total, trial.family if trial else "")

@@ -134,7 +134,9 @@ def test_the_graph_is_the_model_the_holdout_figures_describe(planted):
     predicted = Predictor(champion.artefact).predict(on.x[held]).argmax(axis=1)
     edges = np.array(champion.artefact.contract.edges)
     right = np.mean(predicted == np.digitize(on.outcome[held], edges))
-    assert right == pytest.approx(champion.artefact.contract.metrics["holdout"]["scores"]["accuracy"]["value"], abs=2 / len(held))
+    assert right == pytest.approx(
+        champion.artefact.contract.metrics["holdout"]["scores"]["accuracy"]["value"], abs=2 / len(held)
+    )
 
 
 def test_the_holdout_changes_neither_the_model_nor_the_edges(planted):
@@ -166,6 +168,16 @@ def test_without_a_finished_trial_there_is_no_champion():
         crown(recipe(), on, trials)
     with pytest.raises(ConfigError, match="no baseline"):
         crown(recipe(), on, [t for t in swept(on) if not t.baseline])
+
+
+@pytest.mark.parametrize("why", [{"stopped": "it did worse than others"}, {"error": "ValueError: depth"}])
+def test_a_trial_that_was_ended_early_or_failed_never_wins(why):
+    """Not even with the best score of all: that is of fewer folds than the others walked through."""
+    on = panel()
+    best, *others = swept(on)
+    perfect = replace(best.folds[0], metrics=best.folds[0].metrics | {"macro_f1": 1.0})
+    ended = replace(best, params=best.params | {"C": 123.0}, folds=(perfect,), **why)
+    assert crown(recipe(), on, [ended, *others]).artefact.contract.params == others[0].params
 
 
 # --- thresholds ----------------------------------------------------------------------------------------------------

@@ -150,6 +150,7 @@ def test_the_numbers_of_folds_and_paths_are_those_of_the_book(groups, test_group
     assert paths(groups, test_groups).shape == (n_paths, groups)
 
 
+@settings(deadline=None)
 @given(plans())
 def test_paths_use_each_test_group_of_each_fold_once(plan):
     chosen = list(combinations(range(plan.groups), plan.test_groups))

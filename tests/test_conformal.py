@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bellwether.calibration.conformal import Conformal, band_scores, calibrated, finite_sample_quantile
 from bellwether.calibration.coverage import coverage, replay
-from bellwether.calibration.sets import class_scores, prediction_sets, set_scores
+from bellwether.calibration.sets import class_radii, prediction_sets, set_scores
 from bellwether.errors import ConfigError, DataError, ModelError
 
 Floats = NDArray[np.float64]
@@ -52,6 +52,7 @@ def test_split_covers_exchangeable_rows_as_often_as_promised(alpha):
     assert np.mean(held) == pytest.approx(1 - alpha, abs=4 * spread)
 
 
+@settings(deadline=None)
 @given(
     scores=st.lists(st.floats(-5, 5), min_size=1, max_size=40),
     alpha=st.fractions(0, 1, max_denominator=50).map(float),
@@ -301,13 +302,14 @@ def test_sets_of_classes_hold_the_true_one_and_grow_with_doubt():
     assert sets[sure].sum(axis=1).mean() < 0.9 * sets[~sure].sum(axis=1).mean()
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=8), radius=st.floats(0, 1)
 )
 def test_a_set_takes_classes_by_falling_probability(counts, radius):
     p = np.array(counts, float) + 0.5
     p /= p.sum(axis=1, keepdims=True)
-    scores = class_scores(p)
+    scores = class_radii(p)
     for row, sets in zip(range(len(p)), prediction_sets(p, radius), strict=True):
         ranked = sorted(range(3), key=lambda k: (-p[row, k], k))
         for place, k in enumerate(ranked):

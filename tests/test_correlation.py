@@ -37,11 +37,13 @@ def panel(seed: int, times: int = 40, symbols: int = 6) -> tuple[np.ndarray, np.
     return ts, who, predicted, 0.3 * predicted + rng.normal(size=len(ts))
 
 
+@settings(deadline=None)
 @given(values)
 def test_ranks_equal_scipy(x):
     np.testing.assert_array_equal(ranks(np.array(x, float)), stats.rankdata(x))
 
 
+@settings(deadline=None)
 @given(values, st.integers(1, 5))
 def test_ranks_in_groups_equal_those_of_each_group_alone(x, groups):
     x, group = np.array(x, float), np.arange(len(x)) % groups
@@ -78,6 +80,7 @@ def test_the_rank_coefficient_is_the_mean_of_those_at_each_timestamp(seed):
     assert icir(ts, who, x, y) == pytest.approx(np.mean(each) / np.std(each, ddof=1))
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_sums_over_timestamps_give_the_same_coefficients(seed):
     ts, who, x, y = panel(seed)
@@ -86,6 +89,7 @@ def test_sums_over_timestamps_give_the_same_coefficients(seed):
     assert icir_sums(ts, who, x, y).value == pytest.approx(icir(ts, who, x, y))
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_the_order_of_rows_does_not_matter(seed):
     ts, who, x, y = rows = panel(seed)

@@ -102,6 +102,21 @@ def test_nothing_that_comes_later_is_read(reads):
     np.testing.assert_array_equal(one, two)
 
 
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 999), horizon=st.integers(1, 5))
+def test_of_rows_that_share_a_moment_none_knows_what_the_others_bring(seed, horizon):
+    rng = np.random.default_rng(seed)
+    ts = np.sort(rng.integers(0, 12, 40))
+    t1 = np.append(ts[horizon:], np.full(horizon, np.iinfo(np.int64).max))
+    fields = {"who": np.zeros(40, np.int64), "symbols": ("A",), "features": ("a",), "definition": "t", "warmup": 1}
+    on = Panel(x=np.zeros((40, 1)), outcome=np.arange(40.0), value=np.ones(40), ts=ts, t1=t1, **fields)
+    known = inputs(on, False).known
+    for row, found in enumerate(known):
+        if found >= 0:
+            assert found + horizon <= row  # the record that made the outcome known is this one or an earlier one
+            assert t1[found] <= ts[row]
+
+
 def test_prices_are_the_newest_of_every_symbol():
     on = panel(1)
     found = inputs(on, False).read(reading(Reads.PRICES), {}, every(on))

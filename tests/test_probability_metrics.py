@@ -57,6 +57,7 @@ def test_the_area_leaves_out_classes_that_never_came():
     assert np.isnan(auc(np.array([1, 1, 1]), p))
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_bounds_of_probability_scores(seed):
     y, p = rows(seed)
@@ -68,6 +69,7 @@ def test_bounds_of_probability_scores(seed):
     assert (log_loss(y, certain), brier(y, certain), calibration_error(y, certain), auc(y, certain)) == (0, 0, 0, 1)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_calibration_error_equals_its_definition_bin_by_bin(seed):
     y, p = rows(seed)
@@ -99,6 +101,7 @@ def test_scores_of_classes_count_from_the_middle():
         class_scores(1)
 
 
+@settings(deadline=None)
 @given(seeds)
 def test_direction_is_balanced_accuracy_of_the_sign_less_chance(seed):
     rng = np.random.default_rng(seed)

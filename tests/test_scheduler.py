@@ -12,8 +12,6 @@ import pytest
 import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna import create_study
-from optuna.samplers import RandomSampler
 from ray import cloudpickle
 from ray.tune import with_parameters
 from ray.tune.result import SHOULD_CHECKPOINT
@@ -28,7 +26,6 @@ from tune import space as space_module
 from tune.leaderboard import leaderboard
 from tune.problem import Problem, pose
 from tune.scheduler import PerFamily
-from tune.space import Space, first_points
 from tune.sweep import sweep, trial_resources
 from tune.trial import FoldTrial, TrialResult
 from tune.watch import watching
@@ -264,19 +261,6 @@ def test_with_nothing_to_optimise_each_family_is_run_once_with_its_defaults(ray_
     kinds = OURS | {"logistic": models.family("logistic")}
     assert {t.family: t.params for t in trials} == {name: kinds[name].standard(Task.CLASSIFY) for name in kinds}
     assert len(trials) == 3
-
-
-@pytest.mark.parametrize("task", Task)
-def test_the_first_point_of_a_family_is_exactly_its_defaults(task):
-    """A point names what Optuna knows; a family that draws one thing and returns another would get a random draw."""
-    known = [models.family(name) for name in models.family_names()]
-    names = tuple(kind.name for kind in known if task in kind.tasks and not kind.baseline)
-    study = create_study(sampler=RandomSampler(seed=0))
-    for point in first_points(names, task, trials=len(names)):
-        study.enqueue_trial(point)
-    for name in names:
-        drawn = Space(names, task)(study.ask())
-        assert drawn == {"family": name, "params": models.family(name).standard(task)}
 
 
 @pytest.mark.parametrize(("there", "asked"), [({"CPU": 4.0}, None), ({"CPU": 4.0, "GPU": 1.0}, 0.5)])

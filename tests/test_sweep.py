@@ -1,6 +1,6 @@
 """The sweep: every family gets its turn, labels see training rows only, and a killed driver loses nothing.
 
-Run as a script (see `test_a_killed_driver_resumes_without_running_finished_trials_again`), this file is a driver.
+Run as a script (see `beside`), this file is another driver.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from tune import problem as problem_module
 from tune import space as space_module
 from tune.problem import Problem, pose
 from tune.score import score_fold
-from tune.space import Space, first_points
+from tune.space import Space
 from tune.sweep import run_baseline, sweep
 from tune.trial import FoldTrial, TrialResult
 
@@ -121,42 +121,6 @@ def add_slow(monkeypatch):
 
     yield add
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-
-
-# --- the space -----------------------------------------------------------------------------------------------------
-
-
-def test_a_draw_holds_the_parameters_of_its_family_only():
-    study = create_study(sampler=RandomSampler(seed=0))
-    seen = set()
-    for _ in range(12):
-        trial = study.ask()
-        drawn = Space(("logistic", "extra_trees"), Task.CLASSIFY)(trial)
-        seen.add(drawn["family"])
-        assert set(trial.params) == {"family"} | {f"{drawn['family']}.{name}" for name in drawn["params"]}
-    assert seen == {"logistic", "extra_trees"}
-
-
-def test_half_of_the_budget_goes_round_the_families():
-    names = ("logistic", "extra_trees", "random_forest")
-    points = first_points(names, Task.CLASSIFY, trials=20)
-    assert [p["family"] for p in points] == list(names) * 3
-    assert [p["family"] for p in first_points(names, Task.CLASSIFY, trials=3)] == list(names)
-
-
-def test_each_family_is_first_tried_with_its_defaults():
-    points = first_points(("logistic", "extra_trees"), Task.CLASSIFY, trials=8)
-    for point, name in zip(points, ("logistic", "extra_trees"), strict=False):
-        standard = models.family(name).standard(Task.CLASSIFY)
-        assert {key.removeprefix(f"{name}."): value for key, value in point.items() if key != "family"} == standard
-    assert all(set(point) == {"family"} for point in points[2:])
-
-
-def test_each_family_needs_a_trial():
-    with pytest.raises(ConfigError, match=r"search\.trials is 2, but 3 families \(a, b, c\)"):
-        first_points(("a", "b", "c"), Task.CLASSIFY, trials=2)
-    with pytest.raises(ConfigError, match="baselines only"):
-        first_points((), Task.CLASSIFY, trials=2)
 
 
 # --- the problem ---------------------------------------------------------------------------------------------------
@@ -287,7 +251,16 @@ def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp
 @pytest.mark.ray
 def test_a_failing_trial_is_recorded_and_the_others_go_on(ray_cluster, tmp_path, add_slow):
     add_slow(tmp_path / "fits", knob=(1.5, 2.0))
-    trials = sweep(recipe("slow", "logistic", trials=3), panel(), storage=str(tmp_path), run_id="one")
+    told: list[TrialResult] = []
+    trials = sweep(
+        recipe("slow", "logistic", trials=3),
+        panel(),
+        storage=str(tmp_path),
+        run_id="one",
+        progress=lambda done, total, trial: told.append(trial) if trial else None,
+    )
+    assert {t.id for t in trials} == {t.id for t in told}  # a trial has one name, if it failed before its first report
+    assert len({t.id for t in trials}) == len(trials)
     failed = [t for t in trials if t.error is not None]
     assert {t.family for t in failed} == {"slow"}
     assert failed[0].error == "ValueError: the knob is turned too far"
@@ -318,16 +291,21 @@ def snapshot_of(run: Path) -> int:
         return 0
 
 
+def beside(*arguments: object) -> subprocess.Popen[bytes]:
+    """Another driver: this file, run as a script."""
+    return subprocess.Popen(
+        [sys.executable, __file__, *map(str, arguments)],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
 @pytest.mark.ray
 @pytest.mark.chaos
 def test_a_killed_driver_resumes_without_running_finished_trials_again(ray_cluster, tmp_path, add_slow):
     log, finished, wanted = tmp_path / "fits", tmp_path / "finished", recipe("slow", trials=12)
     address = ray.get_runtime_context().gcs_address
-    driver = subprocess.Popen(
-        [sys.executable, __file__, address, str(tmp_path), str(log), str(finished)],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    driver = beside("slow", address, tmp_path, log, finished)
     try:
         deadline = time.monotonic() + 90
         while (known := snapshot_of(tmp_path / "one")) < 3:
@@ -351,6 +329,32 @@ def test_a_killed_driver_resumes_without_running_finished_trials_again(ray_clust
     assert set(kept) < {repr(t.params["knob"]) for t in trials if not t.baseline}
     assert told[-1] == 15
     assert told[4] > known  # three baselines, then trials on top of those the first driver finished
+
+
+def drawn_and_scored(trials: Iterable[TrialResult]) -> list[tuple[str, dict[str, Any], tuple[float, ...]]]:
+    """What does not depend on the clock."""
+    return [(t.family, t.params, t.scores("macro_f1")) for t in trials]
+
+
+@pytest.mark.ray
+def test_two_sweeps_at_once_in_one_cluster_are_each_as_if_alone(ray_cluster, tmp_path):
+    """Trials come one at a time, so that nothing but the seed decides what is drawn next."""
+    wanted, before = recipe("logistic", "extra_trees", trials=6, concurrent=1), dict(os.environ)
+    other = beside("sweep", ray.get_runtime_context().gcs_address, tmp_path)
+    try:
+        here = sweep(wanted, panel(), storage=str(tmp_path), run_id="here")
+        alongside = other.poll() is None  # it takes its time to start
+        assert other.wait(timeout=120) == 0
+    finally:
+        other.kill()
+        other.wait()
+    assert alongside
+    assert dict(os.environ) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "there", "there.json"}
+    there = json.loads((tmp_path / "there.json").read_text())
+    alone = sweep(wanted, panel(), storage=str(tmp_path), run_id="alone")
+    assert drawn_and_scored(here) == drawn_and_scored(alone)
+    assert there == json.loads(json.dumps(drawn_and_scored(alone)))
 
 
 @pytest.mark.ray
@@ -380,5 +384,13 @@ def drive(address: str, storage: str, log: str, finished: str) -> None:
     sweep(recipe("slow", trials=12), panel(), storage=storage, run_id="one", progress=note)
 
 
+def drive_beside(address: str, storage: str) -> None:
+    """What the second of two drivers runs; it writes down what it found."""
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    wanted = recipe("logistic", "extra_trees", trials=6, concurrent=1)
+    trials = sweep(wanted, panel(), storage=storage, run_id="there")
+    Path(storage, "there.json").write_text(json.dumps(drawn_and_scored(trials)))
+
+
 if __name__ == "__main__":
-    drive(*sys.argv[1:])
+    {"slow": drive, "sweep": drive_beside}[sys.argv[1]](*sys.argv[2:])

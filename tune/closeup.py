@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ from tune.problem import LabelledFold, Problem
 from tune.score import evaluate
 
 Floats = NDArray[np.float64]
-
-SHOWN = 400
-"""Rows of predictions beside truth that are kept."""
+Ints = NDArray[np.int64]
 
 PERMUTED, REPEATS = 1500, 3
-"""Test rows, evenly over time, on which a feature is shuffled, and how often."""
+"""Test rows, drawn at random, on which a feature is shuffled, and how often."""
+
+SHOWN = 400
+"""Of those, how many are kept as predictions beside truth, and have contributions computed."""
 
 BINS = 10
 CALLS = 200
@@ -71,20 +72,27 @@ def closeup(problem: Problem, row: Row) -> Closeup:
     training = problem.training(fold, row.family, row.params)
     fitted = problem.families[row.family].train(training, row.params)
     seconds = time.perf_counter() - started
-    rows = fold.test[np.unique(np.linspace(0, len(fold.test) - 1, min(PERMUTED, len(fold.test))).astype(int))]
-    thin = LabelledFold(train=fold.train, test=rows, labels=fold.labels, edges=fold.edges, weight=fold.weight)
+    rows = fold.test[_some(len(fold.test), PERMUTED, problem.seed)]
+    thin = replace(fold, test=rows)
     x = problem.read(fold, row.family, row.params, rows)
-    reads_features = problem.families[row.family].reads is Reads.FEATURES
+    few = _some(len(rows), SHOWN, problem.seed)
+    by_feature = problem.families[row.family].reads is Reads.FEATURES
+    explained = fitted if by_feature and isinstance(fitted, Explained) else None
     return Closeup(
         fit_seconds=seconds,
         latency_us=_latency(fitted, x[:1]),
         bytes=len(fitted.bundle().serialise() if isinstance(fitted, Bundled) else fitted.graph()),
-        permutation=_permutation(problem, thin, fitted, x) if reads_features and not row.baseline else {},
-        gain=_by_feature(problem, fitted.gain()) if isinstance(fitted, Explained) else {},
-        shap=_shap(problem, fitted, x) if isinstance(fitted, Explained) else {},
+        permutation=_permutation(problem, thin, fitted, x) if by_feature and not row.baseline else {},
+        gain=_by_feature(problem, explained.gain()) if explained else {},
+        shap=_shap(problem, explained, x[few]) if explained else {},
         calibration=_calibration(fitted.predict(x), fold.labels[rows]) if problem.classes else [],
-        truth=_truth(problem, thin, fitted, x),
+        truth=_truth(problem, replace(fold, test=rows[few]), fitted, x[few]),
     )
+
+
+def _some(n: int, most: int, seed: int) -> Ints:
+    """Positions of at most ``most`` of ``n`` rows, ascending: a panel's symbols take turns, so no even steps."""
+    return np.sort(np.random.default_rng(seed).choice(n, min(n, most), replace=False))
 
 
 def _permutation(
@@ -112,7 +120,7 @@ def _by_feature(problem: Problem, columns: Floats) -> dict[str, float]:
 
 
 def _shap(problem: Problem, fitted: Explained, x: NDArray[Any]) -> dict[str, float]:
-    contributions = np.abs(fitted.contributions(x[:SHOWN])).mean(axis=(0, 2))
+    contributions = np.abs(fitted.contributions(x)).mean(axis=(0, 2))
     return _by_feature(problem, contributions)
 
 
@@ -129,11 +137,11 @@ def _calibration(p: Floats, y: NDArray[Any]) -> list[tuple[float, float, int]]:
 def _truth(
     problem: Problem, fold: LabelledFold, fitted: Fitted, x: NDArray[Any]
 ) -> list[tuple[int, str, float, float]]:
-    found, rows = evaluate(problem, fold, fitted, x), slice(None, SHOWN)
+    found = evaluate(problem, fold, fitted, x)
     regression = problem.task is Task.REGRESS
     y, predicted = (found.y[:, 0], found.values[:, 0]) if regression else (found.y, found.predicted)
-    who = [problem.inputs.symbols[k] for k in found.who[rows].tolist()]
-    columns = found.ts[rows].tolist(), who, y[rows].astype(float).tolist(), predicted[rows].astype(float).tolist()
+    who = [problem.inputs.symbols[k] for k in found.who.tolist()]
+    columns = found.ts.tolist(), who, y.astype(float).tolist(), predicted.astype(float).tolist()
     return list(zip(*columns, strict=True))
 
 

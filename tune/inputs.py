@@ -37,8 +37,8 @@ class Inputs:
     previous : int64 array of shape (n,)
         The row of the same symbol before this one, or -1.
     known : int64 array of shape (n,)
-        The newest row of the same symbol whose outcome is known at this one, or -1. From there, the next one does not
-        overlap it.
+        The newest row of the same symbol whose outcome is known at this one, or -1; never the row itself or a later
+        one. From there, the next one does not overlap it.
     names, symbols : tuple of str
         Features and components.
     """
@@ -112,9 +112,15 @@ def inputs(panel: Panel, level: bool) -> Inputs:
 
 
 def _newest_known(ts: Ints, t1: Ints, own: Ints) -> Ints:
-    """Of each row of one symbol, the last row whose outcome, and those of all rows before it, are known by then."""
+    """Of each row of one symbol, the last row whose outcome, and those of all rows before it, are known by then.
+
+    An outcome that is known at the very moment of a row counts, as that of the bar that closes there. Where several
+    rows share a moment, as trades of one order do, it does not: which of them made it known is not recorded.
+    """
     reached = np.maximum.accumulate(t1)
-    count = np.searchsorted(reached, ts, side="right")
+    before, by = (np.searchsorted(reached, ts, side=side) for side in ("left", "right"))
+    alone = np.searchsorted(ts, ts, side="right") - np.searchsorted(ts, ts, side="left") == 1
+    count = np.where(alone, by, before)
     return np.where(count > 0, own[np.maximum(count - 1, 0)], NONE)
 
 

@@ -13,9 +13,6 @@ from rich.text import Text
 from bellwether.validation.scores import SCORES
 from tune.leaderboard import Row
 
-BESIDE = {"macro_f1": "accuracy", "skill": "rank_ic"}
-"""A second figure that is shown beside the metric."""
-
 
 def render(rows: Sequence[Row]) -> Group:
     """For the terminal: baselines dimmed, each row with its lift over the best baseline; below, why some have none."""
@@ -25,7 +22,6 @@ def render(rows: Sequence[Row]) -> Group:
 
 def _table(rows: Sequence[Row]) -> Table:
     metric = rows[0].metric if rows else "score"
-    beside = BESIDE.get(metric)
     table = Table(
         title=f"Mean {metric} over folds, with its 95 % interval",
         title_justify="left",
@@ -35,11 +31,11 @@ def _table(rows: Sequence[Row]) -> Table:
     )
     for name, where in (("#", "right"), ("family", "left"), (metric, "right"), ("interval", "left")):
         table.add_column(name, justify=where, no_wrap=True)  # type: ignore[arg-type]
-    for name in ("lift", *([beside] if beside else []), "trials", "s"):
+    for name in ("lift", "trials", "s"):
         table.add_column(name, justify="right", no_wrap=True)
     bar = best_baseline(rows)
     for row in rows:
-        table.add_row(*_cells(row, bar, beside), style="dim" if row.baseline else None)
+        table.add_row(*_cells(row, bar), style="dim" if row.baseline else None)
     return table
 
 
@@ -51,21 +47,18 @@ def best_baseline(rows: Sequence[Row]) -> float:
     return max(scores) if SCORES[rows[0].metric].greater_is_better else min(scores)
 
 
-def _cells(row: Row, bar: float, beside: str | None) -> tuple[str, ...]:
+def _cells(row: Row, bar: float) -> tuple[str, ...]:
     name = f"{row.family} (base)" if row.baseline else row.family
     asides = "".join(f" -{count}{what}" for count, what in ((row.failed, "✗"), (row.stopped, "■")) if count)
     tried = f"{row.trials}{asides}"
     if row.error is not None:
-        gaps = ["–"] * (4 if beside else 3)
-        return str(row.rank), name, *gaps, tried, _seconds(row.seconds)
-    second = [f"{row.metrics.get(beside, math.nan):.3f}"] if beside else []
+        return str(row.rank), name, "–", "–", "–", tried, _seconds(row.seconds)
     return (
         str(row.rank),
         name,
         f"{row.score:.4f}",
         f"{row.low:.3f} … {row.high:.3f}",
         f"{row.score - bar:+.3f}",
-        *second,
         tried,
         _seconds(row.seconds),
     )

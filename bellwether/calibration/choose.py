@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from bellwether.calibration import calibrator, calibrator_names
 from bellwether.calibration.base import FittedCalibrator, Flags, Floats, Ints, sample
 from bellwether.errors import ConfigError, DataError
-
-BINS = 10
-"""Equal-width bins of the top probability in the calibration error."""
+from bellwether.validation.probability_metrics import BINS, bin_of, brier_losses, log_losses
 
 TIE = 1e-6
 """A log loss that is lower by no more than this, in nats, is not lower."""
@@ -36,7 +34,7 @@ class Scores:
     brier : float
         Mean squared distance from the class that came, summed over classes, 0 … 2.
     calibration_error : float
-        Mean gap between top probability and share of hits, over `BINS` bins, 0 … 1 (Guo et al. 2017).
+        As `bellwether.validation.probability_metrics.calibration_error`, weighted; 0 … 1.
     """
 
     log_loss: float
@@ -148,21 +146,12 @@ def scores_of(p: Floats, y: Ints, weight: Floats) -> Scores:
     0.4
     """
     own = weight / weight.sum()
-    true = p[np.arange(len(y)), y]
-    squared = (p**2).sum(axis=1) - 2.0 * true + 1.0
+    gap = p.max(axis=1) - (p.argmax(axis=1) == y)
     return Scores(
-        log_loss=float(own @ -np.log(np.maximum(true, np.finfo(np.float64).eps))),
-        brier=float(own @ squared),
-        calibration_error=_calibration_error(p, y, own),
+        log_loss=float(own @ log_losses(y, p)),
+        brier=float(own @ brier_losses(y, p)),
+        calibration_error=float(np.abs(np.bincount(bin_of(p), own * gap, minlength=BINS)).sum()),
     )
-
-
-def _calibration_error(p: Floats, y: Ints, own: Floats) -> float:
-    """Bins are closed above, as are those of `bellwether.validation.probability_metrics`."""
-    top = p.max(axis=1)
-    # 0.3 * 10 is a little above 3: the rounding keeps an edge in the bin below it
-    place = np.clip(np.ceil(np.round(top * BINS, 9)).astype(np.int64) - 1, 0, BINS - 1)
-    return float(np.abs(np.bincount(place, own * (top - (p.argmax(axis=1) == y)))).sum())
 
 
 def _parted(ts: Ints, t1: Ints, n: int, share: float) -> tuple[Flags, Flags]:

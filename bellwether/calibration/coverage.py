@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bellwether.calibration.conformal import Conformal, Floats, band_scores
 from bellwether.errors import DataError
-from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length, sums_by_time
+from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length, outcome_span, sums_by_time
 
 Ints = NDArray[np.int64]
 
@@ -72,7 +72,7 @@ def coverage(
         When a row is known, and when its outcome is. Rows may come in any order; those of one timestamp all get the
         state of the outcomes known by then.
     confidence, draws, seed
-        As `bellwether.validation.bootstrap.block_bootstrap`. Blocks are as long as outcomes take, at least.
+        As `bellwether.validation.bootstrap.block_bootstrap`. Blocks are at least as long as outcomes take.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def coverage(
             lambda sums: sums[:, 0] / sums[:, 1],
             sums_by_time(ts, rows),
             confidence=confidence,
-            block=_block(ts, t1),
+            block=block_length(len(np.unique(ts)), outcome_span(ts, t1)),
             draws=draws,
             seed=seed,
         ),
@@ -145,13 +145,6 @@ def _after(state: Conformal, scores: Floats, radius: Floats, rows: Ints) -> Conf
     for row in rows:
         state = state.after(float(scores[row]), float(radius[row]))
     return state
-
-
-def _block(ts: Ints, t1: Ints) -> int:
-    """Timestamps in a block: as many as the longest outcome spans."""
-    times = np.unique(ts)
-    spans = np.searchsorted(times, t1) - np.searchsorted(times, ts)
-    return block_length(len(times), int(spans.max()))
 
 
 def _check(y: Floats, low: Floats, high: Floats) -> None:

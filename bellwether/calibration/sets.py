@@ -16,12 +16,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def class_scores(p: Floats) -> Floats:
-    """Of each class, its probability and that of all before it in the order of falling probability (n, classes).
+def class_radii(p: Floats) -> Floats:
+    """The radius at which each class joins the set (n, classes): its probability and that of all more probable ones.
 
     Equal probabilities stand in class order.
 
-    >>> class_scores(np.array([[0.25, 0.5, 0.25]])).tolist()
+    >>> class_radii(np.array([[0.25, 0.5, 0.25]])).tolist()
     [[0.75, 0.5, 1.0]]
     """
     order = np.argsort(-p, axis=1, kind="stable")
@@ -31,12 +31,12 @@ def class_scores(p: Floats) -> Floats:
 
 
 def set_scores(p: Floats, y: Ints) -> Floats:
-    """`class_scores` of the true classes (n,): the radius at which a set would just hold them.
+    """`class_radii` of the true classes (n,): what conformal calibration takes as scores.
 
     >>> set_scores(np.array([[0.25, 0.5, 0.25]]), np.array([0])).tolist()
     [0.75]
     """
-    return np.asarray(class_scores(p)[np.arange(len(y)), y], np.float64)
+    return np.asarray(class_radii(p)[np.arange(len(y)), y], np.float64)
 
 
 def prediction_sets(p: Floats, radius: float) -> NDArray[np.bool_]:
@@ -45,6 +45,6 @@ def prediction_sets(p: Floats, radius: float) -> NDArray[np.bool_]:
     >>> prediction_sets(np.array([[0.25, 0.5, 0.25]]), 0.8).tolist()
     [[True, True, False]]
     """
-    found = class_scores(p) <= radius
+    found = class_radii(p) <= radius
     found[np.arange(len(p)), p.argmax(axis=1)] = True
     return np.asarray(found, np.bool_)

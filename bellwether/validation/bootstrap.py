@@ -4,6 +4,10 @@ Rows of one timestamp stay together (components move together) and neighbouring 
 (they depend on each other). What is resampled are sums per timestamp, so a resample costs a few additions; a statistic
 that is no function of sums, such as one of ranks, has its rows resampled instead (`row_bootstrap`).
 
+Intervals of few blocks are too narrow. In 2,000 histories of sums of 24 normal draws that overlap, with mean 0, the
+lower end at one-sided 95 % (99.8 %) is above 0 in 9 % (1.9 %) of those of 10 blocks, 7 % (0.9 %) of 30 and 6 % (0.4 %)
+of 100. One block resamples to itself, so its interval is not known: NaN.
+
 Sources: Künsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17
 (1989); Politis and Romano, "A circular block-resampling procedure for stationary data" (1992); block length of
 order n^(1/3): Hall, Horowitz and Jing, Biometrika 82 (1995).
@@ -78,12 +82,39 @@ def mean_of_statistics(parts: Sequence[Sums]) -> Sums:
 
 
 def block_length(n: int, horizon: int = 1) -> int:
-    """Timestamps in a block: n^(1/3) rounded up, and no less than what one outcome spans.
+    """Timestamps in a block: n^(1/3) rounded up, and no less than two outcomes that share one timestamp.
+
+    Outcomes of ``horizon`` timestamps depend on each other over as many. Blocks of just that length would miss a third
+    of the variance of their mean, blocks of twice that miss a sixth.
 
     >>> block_length(1000), block_length(1000, horizon=24)
-    (10, 24)
+    (10, 47)
     """
-    return min(n, max(horizon, int(np.ceil(n ** (1 / 3) - 1e-9))))
+    return min(n, max(2 * horizon - 1, int(np.ceil(n ** (1 / 3) - 1e-9))))
+
+
+def outcome_span(ts: Ints, t1: Ints) -> int:
+    """Timestamps an outcome spans: what ``horizon`` means in a pooled panel, where symbols tick at different times.
+
+    It is counted, not read from a recipe: five ticks of one symbol are many timestamps of all, and ten seconds are
+    however many come in them. 95 % of the rows span no more, so that one burst does not set the length of all blocks.
+
+    Parameters
+    ----------
+    ts, t1 : int64 arrays of shape (n,)
+        When a row is known, and when its outcome is; at least one.
+
+    Examples
+    --------
+    Two symbols that take turns; an outcome is known at the next tick but one of its own:
+
+    >>> ts = np.arange(10)
+    >>> outcome_span(ts, ts + 4)
+    4
+    """
+    times = np.unique(ts)
+    spans = np.searchsorted(times, t1) - np.searchsorted(times, ts)
+    return max(1, int(np.quantile(spans, 0.95, method="inverted_cdf")))
 
 
 def block_bootstrap(
@@ -140,8 +171,10 @@ def block_bootstrap(
 def resampled_figures(
     statistic: Callable[[Floats], Floats], sums: Floats, *, block: int, draws: int, seed: int
 ) -> Floats:
-    """The statistic of each resample (draws,): what `block_bootstrap` takes its interval from."""
+    """The statistic of each resample (draws,): what `block_bootstrap` takes its interval from. NaN of one block."""
     _check(sums, block, draws)
+    if block == len(sums):
+        return np.full(draws, np.nan)
     return statistic(_resampled(sums, block, draws, np.random.default_rng(seed)))
 
 
@@ -204,7 +237,7 @@ def row_bootstrap(
     order, count = np.argsort(place, kind="stable"), np.bincount(place)
     rng, figures = np.random.default_rng(seed), np.empty(draws)
     for draw in range(draws):
-        figures[draw] = statistic(*_drawn_rows(order, count, block, rng))
+        figures[draw] = statistic(*_drawn_rows(order, count, block, rng)) if block < len(times) else np.nan
     value = statistic(order, place[order])
     return percentile_interval(value, figures, confidence=confidence, block=block)
 
@@ -223,12 +256,10 @@ def _resampled(sums: Floats, block: int, draws: int, rng: np.random.Generator) -
     """Totals (draws, k) of resamples of exactly ``len(sums)`` timestamps: whole blocks and one cut short."""
     n = len(sums)
     whole, rest = divmod(n, block)
-    total = np.zeros((draws, sums.shape[1]))
-    starts = rng.integers(n, size=(whole + (rest > 0), draws))
-    in_block, in_rest = _circular(sums, block), _circular(sums, rest)
-    for drawn in starts[:whole]:
-        total += in_block[drawn]
-    return total + in_rest[starts[whole]] if rest else total
+    total, in_block = np.zeros((draws, sums.shape[1])), _circular(sums, block)
+    for _ in range(whole):
+        total += in_block[rng.integers(n, size=draws)]
+    return total + _circular(sums, rest)[rng.integers(n, size=draws)] if rest else total
 
 
 def _circular(sums: Floats, length: int) -> Floats:

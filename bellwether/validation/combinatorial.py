@@ -10,7 +10,8 @@ test period into the rows after it, which is what the embargo is for. Judge on t
 which every fold precedes.
 
 The folds of one plan share most of their training rows and each row is tested many times over: their scores are far
-from independent, and the standard error of their mean is not their deviation over the root of their number.
+from independent, and the standard error of their mean is not their deviation over the root of their number
+(`bellwether.validation.folds.fold_stderr`).
 
 Source: López de Prado, *Advances in Financial Machine Learning* (2018), ch. 12.
 """

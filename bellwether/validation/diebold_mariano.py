@@ -17,12 +17,16 @@ from bellwether.errors import DataError
 
 Floats = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Share of a difference in losses that is rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DieboldMariano:
     """A test of equal losses. ``p_value`` is one-sided: small where ours are the smaller.
 
-    ``statistic`` is Student's t with ``timestamps - 1`` degrees of freedom; NaN where the losses never differ.
+    ``statistic`` is Student's t with ``timestamps - 1`` degrees of freedom; NaN, and ``p_value`` 1, where the losses
+    differ by the same everywhere: nothing says then how much of that is luck.
     """
 
     statistic: float
@@ -62,7 +66,7 @@ def diebold_mariano(ours: Floats, theirs: Floats, *, horizon: int = 1) -> Diebol
         raise DataError(f"{n} timestamps are too few for a horizon of {horizon}: compare on more rows")
     lags, small = _lags(n, horizon), (n + 1.0 - 2.0 * horizon + horizon * (horizon - 1.0) / n) / n
     spread = _long_run_variance(gap, lags)
-    if spread <= 0.0:
+    if np.ptp(gap) <= ROUNDING * np.abs(gap).max() or spread <= 0.0:
         return DieboldMariano(statistic=float("nan"), p_value=1.0, lags=lags, timestamps=n)
     statistic = float(gap.mean() / np.sqrt(spread / n) * np.sqrt(small))
     return DieboldMariano(statistic=statistic, p_value=float(stdtr(n - 1, statistic)), lags=lags, timestamps=n)

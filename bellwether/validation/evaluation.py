@@ -72,6 +72,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if not len(self.ts):
             raise DataError("no rows to score")
+        if not self.probabilities.size and not self.values.size:
+            raise DataError("nothing was predicted: give probabilities and predicted, or values")
         if self.task is Task.REGRESS:
             for name in ("y", "values", "level"):
                 if (given := getattr(self, name)) is not None:

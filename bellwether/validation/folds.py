@@ -5,6 +5,7 @@ Source: López de Prado, *Advances in Financial Machine Learning* (2018), ch. 7 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,6 +130,23 @@ def hold_out(ts: Ints, t1: Ints, plan: Validation) -> tuple[Selection, Ints]:
         kept = t1 < times[start - plan.embargo]
     rows = np.flatnonzero(kept)
     return Selection(rows=rows, ts=ts[rows], t1=t1[rows], embargo=plan.embargo), np.flatnonzero(ts >= times[start])
+
+
+def fold_stderr(scores: Sequence[float], plan: Validation) -> float:
+    """Standard error of the mean of the folds' scores, one score a fold; NaN of a single one.
+
+    Walk-forward folds test different rows: the deviation of their scores over the root of their number. Combinatorial
+    folds test each row many times over and are far from being so many: if a fold's score is the mean of its ``k``
+    groups', out of ``n``, their variance (as a population) times k / (n - k) is what the scores of the n groups give.
+    Both take the blocks of time as independent of each other, and leave out that folds share training rows.
+
+    >>> round(fold_stderr([0.1, 0.2, 0.3], Validation(folds=3)), 4)
+    0.0577
+    >>> round(fold_stderr([0.15, 0.2, 0.25], Validation(kind="combinatorial", groups=3, test_groups=2)), 4)
+    0.0577
+    """
+    k, n = (plan.test_groups, plan.groups) if plan.kind == "combinatorial" else (1, len(scores))
+    return float(np.std(scores) * np.sqrt(k / (n - k))) if len(scores) > 1 else float("nan")
 
 
 def too_few(n_times: int, plan: Validation) -> ConfigError:

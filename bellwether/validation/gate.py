@@ -6,6 +6,7 @@ two models' MSE, in units of that of persistence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen, Gate
+from bellwether.config.recipe import Frozen, Gate, Validation
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.bootstrap import Sums, block_bootstrap, block_length, mean_of_statistics
+from bellwether.validation.folds import fold_stderr
 from bellwether.validation.metrics import confusion_sums
 from bellwether.validation.paired import paired_bootstrap
 from bellwether.validation.probability_metrics import class_scores, directional_sums, expected_score
@@ -25,7 +27,16 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DRAWS = 10_000
-"""Resamples: enough for the far tail that many families ask for."""
+"""Resamples, at least."""
+
+BEYOND = 20
+"""Resamples that should lie beyond a bound: many families put it so far out that it takes more than `DRAWS`."""
+
+FEWEST = 10
+"""Blocks that a bound must be made of. Of fewer it is far too tight (`bellwether.validation.bootstrap`)."""
+
+WALK = Validation()
+"""Folds that test different rows."""
 
 SHOWN = {"macro_f1": "macro-F1", "skill": "skill"}
 """The gate's metrics, as its reasons name them."""
@@ -113,6 +124,7 @@ def judge(
     gate: Gate,
     families: int,
     horizon: int = 1,
+    plan: Validation = WALK,
     seed: int = 0,
     directional: bool = False,
 ) -> Verdict:
@@ -125,8 +137,16 @@ def judge(
        families the champion was picked from; and
     2. the mean difference over the selection folds is larger than its own standard error;
 
-    and, if ``directional``, when it tells rises from falls: the lower bound of that score, at the same level, is above
-    0. A model that foresees only how large moves are passes the first two.
+    when the holdout is long enough for such a bound (`FEWEST` blocks); and, if ``directional``, when it tells rises
+    from falls: the lower bound of that score, at the same level, is above 0. A model that foresees only how large moves
+    are passes the first two.
+
+    What is corrected for, and what is not. The champion is the one model of the sweep that the holdout judges, so
+    neither families nor configurations were picked there and 1 needs no correction for them; that for families is a
+    margin, which bounds of few blocks need: they are too tight. The folds did pick it, out of every configuration of
+    every family, and 2 does not allow for that: it only stops a champion that shines in one fold. Each further version
+    that is judged on the same holdout is a further try, and nothing here counts them. All baselines must be beaten, so
+    their number asks for no correction.
 
     Parameters
     ----------
@@ -143,7 +163,9 @@ def judge(
     families : int
         Families tried, baselines not counted.
     horizon : int
-        Timestamps an outcome spans; blocks are at least as long.
+        Timestamps an outcome spans (`bellwether.validation.bootstrap.outcome_span`); blocks are at least as long.
+    plan : Validation
+        What made the folds: combinatorial ones say less than their number (`fold_stderr`).
     seed : int
         Of the bootstrap.
     directional : bool
@@ -154,20 +176,27 @@ def judge(
     ConfigError
         There is no baseline, the number of folds differs, or direction is demanded of classes without probabilities.
     DataError
-        A fold has no finite score, or skill is not defined, as nothing changes in the holdout.
+        A fold has no finite score, the holdout is a single timestamp, or skill is not defined, as nothing changes in
+        the holdout.
     """
     metric = "macro_f1" if n_classes else "skill"
-    _check(champion, baselines, metric)
+    _check(champion, baselines, metric, ts)
     if directional and n_classes and champion.probabilities is None:
         raise ConfigError(f"{champion.family} has no probabilities to read a direction from: give them")
     level = 1.0 - (1.0 - gate.confidence) / max(1, families)
-    block = block_length(len(np.unique(ts)), horizon)
-    settings = _Settings(confidence=2.0 * level - 1.0, block=block, seed=seed)
+    times = len(np.unique(ts))
+    needed = block_length(times, horizon)
+    block = min(needed, max(1, times // 2))  # two at least, or there would be no bounds to show for what is refused
+    draws = max(DRAWS, math.ceil(BEYOND / (1.0 - level)))
+    settings = _Settings(confidence=2.0 * level - 1.0, block=block, draws=draws, seed=seed)
     ours = _sums(champion, ts, y, n_classes)
-    against = [_comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings) for rival in baselines]
+    against = [
+        _comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings, plan) for rival in baselines
+    ]
     direction = _direction(champion, ts, y, n_classes, settings)
     hardest = min(against, key=lambda c: c.low)
-    failed = [why for c in against if (why := _why_not(c, gate.min_lift))]
+    failed = _too_short(times, needed)
+    failed += [why for c in against if (why := _why_not(c, gate.min_lift))]
     if directional and (why := _no_direction(direction)):
         failed.append(why)
     return Verdict(
@@ -183,7 +212,7 @@ def judge(
         baseline_family=hardest.family,
         families=families,
         block=block,
-        draws=DRAWS,
+        draws=draws,
         against=tuple(against),
         reason=_reason(champion.family, metric, hardest, level, failed),
         metric=metric,
@@ -197,6 +226,7 @@ class _Settings:
 
     confidence: float
     block: int
+    draws: int
     seed: int
 
 
@@ -217,9 +247,11 @@ def _steps(y: NDArray[Any], predicted: NDArray[Any]) -> list[tuple[Floats, Float
     return list(zip(y.reshape(len(y), -1).T, predicted.reshape(len(y), -1).T, strict=True))
 
 
-def _comparison(champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums, settings: _Settings) -> Comparison:
+def _comparison(
+    champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums, settings: _Settings, plan: Validation
+) -> Comparison:
     found, _ = paired_bootstrap(
-        ours, theirs, confidence=settings.confidence, block=settings.block, draws=DRAWS, seed=settings.seed
+        ours, theirs, confidence=settings.confidence, block=settings.block, draws=settings.draws, seed=settings.seed
     )
     gaps = np.subtract(champion.folds, rival.folds)
     return Comparison(
@@ -229,7 +261,7 @@ def _comparison(champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums,
         low=found.low,
         high=found.high,
         folds_lift=float(gaps.mean()),
-        folds_stderr=float(gaps.std(ddof=1) / np.sqrt(len(gaps))),
+        folds_stderr=fold_stderr(gaps.tolist(), plan),
     )
 
 
@@ -249,10 +281,17 @@ def _direction(champion: Candidate, ts: Ints, y: NDArray[Any], n_classes: int, s
         sums.each,
         confidence=settings.confidence,
         block=settings.block,
-        draws=DRAWS,
+        draws=settings.draws,
         seed=settings.seed,
     )
     return Bounded(value=found.value, low=found.low, high=found.high)
+
+
+def _too_short(times: int, block: int) -> list[str]:
+    if times >= FEWEST * block:
+        return []
+    blocks = f"{times / block:.1f} blocks of {block}, and a bound needs {FEWEST}"
+    return [f"the {times} timestamps of the holdout are {blocks}: ingest a longer history, or hold more of it out"]
 
 
 def _why_not(c: Comparison, min_lift: float) -> str | None:
@@ -280,7 +319,7 @@ def _reason(family: str, metric: str, hardest: Comparison, level: float, failed:
     )
 
 
-def _check(champion: Candidate, baselines: Sequence[Candidate], metric: str) -> None:
+def _check(champion: Candidate, baselines: Sequence[Candidate], metric: str, ts: Ints) -> None:
     if not baselines:
         raise ConfigError("there is no baseline to compare with: run the baselines with the sweep")
     for rival in baselines:
@@ -289,6 +328,8 @@ def _check(champion: Candidate, baselines: Sequence[Candidate], metric: str) -> 
                 f"{rival.family} has {len(rival.folds)} folds and {champion.family} {len(champion.folds)}: "
                 "score both on the same two folds or more"
             )
+    if len(np.unique(ts)) < 2:
+        raise DataError("the holdout is a single timestamp: hold more rows out, or ingest a longer history")
     for candidate in (champion, *baselines):
         if not np.isfinite(candidate.folds).all():
             raise DataError(f"{candidate.family} has a fold without a {metric}: use fewer folds, or more rows")

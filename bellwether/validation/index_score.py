@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length
+from bellwether.errors import DataError
+from bellwether.validation.bootstrap import Interval, Sums, block_bootstrap, block_length
+from bellwether.validation.correlation import ic_sums
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +28,7 @@ class IndexScore:
     hit_rate : Interval or None
         Share of calls whose sign was that of the index's move; None without calls.
     ic : Interval or None
-        Pearson correlation of signal and move; None for a signal that never varies.
+        Pearson correlation of signal and move; None where either never varies.
     captured : Interval
         Mean of position x move, in basis points a bar, before any cost.
     """
@@ -45,6 +48,7 @@ def score_index(
     *,
     buy: float,
     sell: float,
+    horizon: int = 1,
     confidence: float = 0.95,
     draws: int = 5000,
 ) -> IndexScore:
@@ -58,6 +62,13 @@ def score_index(
         Simple return of the index over the horizon that begins there; finite. Moves of exactly zero count as missed.
     buy, sell : float
         BUY at or above, SELL at or below.
+    horizon : int
+        Bars that a move spans: moves of several overlap, and blocks are at least as long.
+
+    Raises
+    ------
+    DataError
+        There are no bars, lengths differ, or a number is not finite.
 
     Examples
     --------
@@ -66,33 +77,31 @@ def score_index(
     >>> perfect.hit_rate.value, round(perfect.ic.value, 6)
     (1.0, 1.0)
     """
+    if not len(signal) or signal.shape != moved.shape or not (np.isfinite(signal) & np.isfinite(moved)).all():
+        raise DataError(f"{name}: signals {signal.shape} and moves {moved.shape} must be finite, one each a bar")
     position = np.where(signal >= buy, 1.0, np.where(signal <= sell, -1.0, 0.0))
     called = position != 0.0
     hits = called & (position == np.sign(moved))
-    one = np.ones_like(moved)
-    settings = {"confidence": confidence, "draws": draws, "block": block_length(len(moved))}
+    block = block_length(len(moved), horizon)
 
-    def interval(statistic: object, *columns: Floats) -> Interval:
-        return block_bootstrap(statistic, np.column_stack(columns).astype(np.float64), **settings)  # type: ignore[arg-type]
+    def interval(sums: Sums) -> Interval:
+        return block_bootstrap(sums.figure, sums.each, confidence=confidence, draws=draws, block=block)
 
-    x, y = signal - signal.mean(), moved - moved.mean()
-    varies = float(np.ptp(signal)) > 0.0
+    varies = bool(np.ptp(signal) and np.ptp(moved))
     return IndexScore(
         name=name,
         bars=len(moved),
         calls=int(called.sum()),
-        hit_rate=interval(_ratio, hits, called) if called.any() else None,
-        ic=interval(_correlation, one, x, y, x * x, y * y, x * y) if varies else None,
-        captured=interval(_ratio, 1e4 * position * moved, one),
+        hit_rate=interval(_share(hits, called)) if called.any() else None,
+        ic=interval(ic_sums(np.arange(len(moved)), signal, moved)) if varies else None,
+        captured=interval(_share(1e4 * position * moved, np.ones(len(moved)))),
     )
 
 
-def _ratio(sums: Floats) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(sums[:, 0] / sums[:, 1])
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Sums:
+    """Sum of one column over that of another, bar by bar; NaN where a resample has none of the other."""
 
+    def figure(sums: Floats) -> Floats:
+        return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0.0, sums[:, 1], np.nan), np.float64)
 
-def _correlation(sums: Floats) -> Floats:
-    n, x, y, xx, yy, xy = sums.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y)))
+    return Sums(each=np.column_stack([part, whole]).astype(np.float64), figure=figure)

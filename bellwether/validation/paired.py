@@ -71,7 +71,8 @@ def compare(
     families : int, optional
         Families tried, if more than are given here: the p-values of the others count as 1.
     horizon : int
-        Timestamps an outcome spans; blocks are at least as long, and the Diebold–Mariano test counts on as many.
+        Timestamps an outcome spans (`bellwether.validation.bootstrap.outcome_span`); blocks are at least as long, and
+        the Diebold–Mariano test counts on as many.
 
     Raises
     ------
@@ -121,8 +122,8 @@ def paired_bootstrap(
     """Interval of ``sign`` x (ours - theirs), and the one-sided p-value of no lift.
 
     Both are resampled at the same timestamps, so what moves both cancels. The p-value is the share of resamples without
-    a lift, one added to both counts: it is about ``1 - c`` or less where the lower end at one-sided level ``c`` is
-    above 0, and never below ``1 / (draws + 1)``.
+    a lift, or without a figure, one added to both counts: it is about ``1 - c`` or less where the lower end at
+    one-sided level ``c`` is above 0, and never below ``1 / (draws + 1)``.
     """
     width = ours.each.shape[1]
 

@@ -99,13 +99,21 @@ def calibration_error(y: Ints, p: Floats) -> float:
 
 def calibration_sums(ts: Ints, y: Ints, p: Floats) -> Sums:
     """`calibration_error` as a function of sums over timestamps: confidence less hits in each bin, and rows."""
-    top = np.clip(p.max(axis=1), 0.0, 1.0)
-    # 0.3 * 10 is a little above 3: the rounding keeps an edge in the bin below it
-    in_bin = np.maximum(np.ceil(np.round(top * BINS, 9)).astype(np.int64) - 1, 0)
     gap = np.zeros((len(y), BINS + 1))
-    gap[np.arange(len(y)), in_bin] = top - (p.argmax(axis=1) == y)
+    gap[np.arange(len(y)), bin_of(p)] = p.max(axis=1) - (p.argmax(axis=1) == y)
     gap[:, BINS] = 1.0
     return Sums(each=sums_by_time(ts, gap), figure=lambda sums: np.abs(sums[:, :BINS]).sum(axis=1) / sums[:, BINS])
+
+
+def bin_of(p: Floats) -> Ints:
+    """Bin (n,) of the top probability, 0 … `BINS` - 1; closed above.
+
+    >>> bin_of(np.array([[0.5, 0.5], [0.3, 0.7], [1.0, 0.0]])).tolist()
+    [4, 6, 9]
+    """
+    # 0.1 + 0.2 is a little above 0.3: the rounding keeps an edge in the bin below it
+    place = np.ceil(np.round(p.max(axis=1) * BINS, 9)).astype(np.int64) - 1
+    return np.asarray(np.clip(place, 0, BINS - 1), np.int64)
 
 
 def class_scores(n_classes: int) -> Floats:

@@ -51,6 +51,24 @@ def series(record: str, target: TargetKind, records: pa.Table) -> tuple[Ints, Fl
     return ts, np.mean(values, axis=0)
 
 
+def foretold(target: TargetKind, ts: Ints, t1: Ints, value: Floats, outcome: Floats) -> Floats:
+    """Outcomes (n,) or (n, steps) with NaN in rows that have nothing to foretell.
+
+    Those are rows whose outcome is known at their own moment: one order that meets many others makes many trades of one
+    timestamp, and the fifth of them is no later than the first. An identity has such rows only, and keeps them. Of a
+    level, rows without a present value have no change.
+
+    >>> from data.targets import target_kind
+    >>> ts, t1, price = np.array([1, 1, 2]), np.array([1, 2, 3]), np.array([5.0, 5.0, np.nan])
+    >>> foretold(target_kind("mid_price"), ts, t1, price, np.array([5.0, 6.0, 7.0])).tolist()
+    [nan, 6.0, nan]
+    """
+    nothing = np.zeros(len(ts), bool) if target.identity else t1 <= ts
+    if target.level:
+        nothing |= ~np.isfinite(value)
+    return np.where(nothing if outcome.ndim == 1 else nothing[:, None], np.nan, outcome)
+
+
 def _floats(records: pa.Table, name: str) -> Floats:
     found: Floats = pc.fill_null(records[name], np.nan).to_numpy()
     return found
