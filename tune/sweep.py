@@ -107,9 +107,8 @@ def run_baseline(problem: Problem, name: str) -> TrialResult:
 
 
 def _result(found: tune.Result) -> TrialResult:
-    config = found.config or {}
-    name = Path(found.path).name.removeprefix(_directory_of(config, ""))  # one that failed at once reported no id
-    return result_of(name, config, found.metrics, found.error)
+    metrics = found.metrics or {}
+    return result_of(str(metrics.get("trial_id", "")), found.config or {}, metrics, found.error)
 
 
 def trials_of(recipe: Recipe, problem: Problem) -> int:
@@ -166,11 +165,7 @@ def _cpus() -> int:
 
 
 def _directory(trial: Any) -> str:
-    return _directory_of(trial.config, trial.trial_id)
-
-
-def _directory_of(config: dict[str, Any], trial: str) -> str:
-    return f"{config['family']}_{trial}"
+    return f"{trial.config['family']}_{trial.trial_id}"
 
 
 def _place(storage: str, run_id: str) -> str:
