@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bellwether.config.recipe import Validation, nanoseconds
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.combinatorial import on_paths, paths
+from bellwether.validation.folds import fold_stderr
 from bellwether.validation.walk_forward import Split, split
 
 Ints = NDArray[np.int64]
@@ -176,6 +177,17 @@ def test_predictions_that_do_not_fit_the_folds_are_refused():
         on_paths(ts, cut, plan, [np.zeros(len(fold.test)) for fold in cut.folds[1:]])
     with pytest.raises(DataError, match="one for each test row"):
         on_paths(ts, cut, plan, [np.zeros(len(fold.test) + 1) for fold in cut.folds])
+
+
+@given(plans(), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_the_error_of_the_mean_of_folds_is_that_of_the_groups_they_are_made_of(plan, seed):
+    of_groups = np.random.default_rng(seed).normal(size=plan.groups)
+    folds = [of_groups[list(chosen)].mean() for chosen in combinations(range(plan.groups), plan.test_groups)]
+    expected = np.std(of_groups, ddof=1) / np.sqrt(plan.groups)
+    assert fold_stderr(folds, plan) == pytest.approx(expected)
+    walk = plan.model_copy(update={"kind": "walk_forward", "folds": plan.groups})
+    assert fold_stderr(of_groups.tolist(), walk) == pytest.approx(expected)
 
 
 def test_a_fold_looks_ahead_and_a_walk_does_not():

@@ -283,7 +283,7 @@ def test_blocks_are_as_long_as_outcomes_take():
     y, zeros = rng.normal(size=n), np.zeros(n)
     state = calibrated(np.abs(y))
     assert coverage(state, y, zeros, zeros, **hours(n), draws=200).measured.block == 7
-    assert coverage(state, y, zeros, zeros, **hours(n, delay=24), draws=200).measured.block == 24
+    assert coverage(state, y, zeros, zeros, **hours(n, delay=24), draws=200).measured.block == 47
 
 
 # sets of classes -----------------------------------------------------------------------------------------------------

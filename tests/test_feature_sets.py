@@ -119,6 +119,7 @@ def cross_section_rows(seed: int) -> Floats:
 
 INPUTS: dict[str, Callable[[int], Floats]] = {
     "hourly": hourly_rows,
+    "hourly-wide": hourly_rows,
     "basket_3": basket_rows,
     "ticks": tick_rows,
     "microstructure": microstructure_rows,

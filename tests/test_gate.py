@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -102,6 +103,42 @@ def test_more_families_tried_need_a_clearer_win():
     one, ten = judged(**folds, families=1), judged(**folds, families=10)
     assert (one.confidence, ten.confidence) == (pytest.approx(0.99), pytest.approx(0.999))
     assert ten.low < one.low
+
+
+def test_bounds_far_out_are_made_of_enough_resamples():
+    folds = {"champion_folds": (0.5, 0.6, 0.5), "rival_folds": (0.2, 0.2, 0.2)}
+    assert judged(**folds, families=5).draws == 10_000
+    many = judged(**folds, families=40)
+    assert many.draws * (1.0 - many.confidence) == pytest.approx(20, abs=0.01)
+
+
+def test_a_holdout_of_few_blocks_is_refused_whatever_it_shows():
+    """One block of the whole holdout resamples to itself: its bounds would be the lift, and anything would pass."""
+    folds = {"champion_folds": (0.5, 0.6, 0.5), "rival_folds": (0.2, 0.2, 0.2)}
+    assert judged(**folds, horizon=8).passed  # ten blocks of 15
+    for horizon in (9, 75, 150, 1000):
+        verdict = judged(**folds, horizon=horizon)
+        assert not verdict.passed
+        assert "a bound needs 10" in verdict.reason
+        assert verdict.low < verdict.lift < verdict.high
+        assert Verdict.model_validate(json.loads(verdict.model_dump_json())) == verdict
+
+
+def test_a_holdout_of_one_timestamp_has_no_verdict():
+    ours = Candidate(family="ours", predicted=np.array([0, 1]), folds=(0.5, 0.6))
+    with pytest.raises(DataError, match="single timestamp"):
+        judge(ours, [ours], ts=np.zeros(2, int), y=np.array([0, 1]), n_classes=2, gate=GATE, families=1)
+
+
+def test_combinatorial_folds_count_for_what_they_are_worth():
+    groups = (0.5, 0.3, 0.25, 0.0)  # 0.26 on average, give or take 0.1: no more than the rival's 0.2
+    pairs = tuple((one + other) / 2 for one, other in combinations(groups, 2))
+    walked = judged(champion_folds=pairs, rival_folds=(0.2,) * 6)
+    plan = Validation(kind="combinatorial", groups=4, test_groups=2)
+    combined = judged(champion_folds=pairs, rival_folds=(0.2,) * 6, plan=plan)
+    assert walked.passed
+    assert not combined.passed
+    assert "in the folds" in combined.reason
 
 
 def test_a_lift_below_the_least_one_asked_for_does_not_pass():

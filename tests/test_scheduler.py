@@ -196,6 +196,11 @@ def test_a_family_that_reports_nothing_is_never_ended():
     assert raced({"a": ("tree", 0.4, False), "b": ("tree", 0.1, False)}) == {"a": 100.0, "b": 100.0}
 
 
+def test_a_loss_that_is_no_number_neither_ends_a_trial_nor_others():
+    lost = raced({"a": ("net", np.nan, True), "b": ("net", -0.2, True), "c": ("net", -0.5, True)})
+    assert lost == {"a": 100.0, "b": 100.0, "c": 15.0}
+
+
 RIVALS = st.lists(
     st.tuples(st.sampled_from(["net", "other"]), st.floats(-9.0, 9.0), st.just(True)), min_size=1, max_size=12
 )

@@ -49,12 +49,12 @@ BASELINES = {"majority", "stratified", "persistence"}
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def installed(home: Path, patch: pytest.MonkeyPatch, families: list[str], trials: int) -> Workspace:
+def installed(home: Path, patch: pytest.MonkeyPatch, families: list[str], trials: int, **more: Any) -> Workspace:
     """A recipe of a small simulated market, in an installation of its own."""
     patch.setenv("BELLWETHER_HOME", str(home))
     recipe = yaml.safe_load((RECIPES / "index-hourly.yaml").read_text(encoding="utf-8"))
     recipe["source"]["options"] = recipe["universe"]["weights"]["options"] = MARKET
-    recipe |= {"families": families, "search": {"trials": trials, "concurrent": 2}, "validation": {"folds": 2}}
+    recipe |= {"families": families, "search": {"trials": trials, "concurrent": 2}, "validation": {"folds": 2}} | more
     (home / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return Workspace.open(str(home / "recipe.yaml"))
 
@@ -203,6 +203,26 @@ def test_what_is_measured_again_on_the_untouched_segment_is_what_the_contract_sa
     y = np.digitize(again.outcome, artefact.contract.edges)
     loss = -np.log(again.probabilities[np.arange(len(y)), y]).mean()
     assert loss == pytest.approx(artefact.contract.metrics["holdout"]["scores"]["log_loss"]["value"], rel=1e-4)
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_of_values_leaves_the_same_behind(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("BELLWETHER_LAKE", trained.settings.lake)
+    target = {"kind": "mid_price", "horizon": 2, "options": {"steps": 2}}
+    more = {"target": target, "validation": {"folds": 2, "embargo": 4}, "serving": {"app": None}}
+    made = installed(tmp_path, monkeypatch, ["ridge"], trials=1, **more)
+    version = train.sweep_and_register(made)
+    contract = made.registry.contract(made.recipe.name, version)
+    assert (contract.level, contract.steps, len(contract.conformal["steps"])) == (True, 2, 2)
+    results = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (place(made) / "results").iterdir()}
+    assert set(results) == {"ridge", "persistence", "ridge_window"}
+    assert [score["metrics"]["skill"] for score in results["persistence"]["scores"]] == [0.0, 0.0]
+    assert "ridge_window" in (place(made) / "report.html").read_text(encoding="utf-8")
+    parent, children = sweep_of(made)
+    assert "skill" in parent.data.metrics
+    assert len(children) == 3
 
 
 # --- a run that was killed ------------------------------------------------------------------------------------------

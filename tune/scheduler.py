@@ -2,11 +2,13 @@
 
 Families are not compared with each other half way: a network after a tenth of its epochs says nothing about a forest
 that is done. So each family that reports epochs has an ASHA of its own (Li et al., "A system for massively parallel
-hyperparameter tuning", MLSys 2020), and trials of families that only report whole folds are left alone.
+hyperparameter tuning", MLSys 2020), and trials of families that only report whole folds are left alone. A sweep that is
+resumed compares the trials that are left.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
@@ -37,7 +39,7 @@ class PerFamily(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Let the trial go on or end it."""
-        if not result["reports"]:
+        if not _comparable(result):
             return TrialScheduler.CONTINUE
         action = self._of(trial).on_trial_result(tune_controller, trial, result)
         if action == TrialScheduler.STOP and not result["done"]:
@@ -46,7 +48,7 @@ class PerFamily(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Count a finished trial among those to be compared with."""
-        if result.get("reports"):
+        if _comparable(result):
             self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def _of(self, trial: Any) -> AsyncHyperBandScheduler:
@@ -56,3 +58,8 @@ class PerFamily(FIFOScheduler):
                 time_attr="progress", metric="merit", mode="max", max_t=100, grace_period=FIRST, reduction_factor=KEPT
             )
         return self._families[name]
+
+
+def _comparable(result: dict[str, Any]) -> bool:
+    """A trial that never reported has an empty result, and one whose loss is not a number is no measure of others."""
+    return bool(result.get("reports")) and math.isfinite(result["merit"])

@@ -128,7 +128,7 @@ class Contract(Frozen):
         try:
             found = json.loads(text)
             version = found["schema_version"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{CONTRACT} is not a contract ({error!r}): restore or retrain the model") from error
         if version != SCHEMA:
             raise ModelError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
 from types import GeneratorType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bellwether.errors import TaskRefused
 from bellwether.models.training import Task, Training
@@ -135,7 +137,8 @@ class Family:
         that does not optimise.
     fit : callable
         ``fit(training, params)`` returns the model, or is a generator that yields `Epoch` and returns it. Classes
-        absent from the training rows get probability zero. The same arguments give the same model. One thread.
+        absent from the training rows get probability zero. The same arguments give the same model; `walk` and `train`
+        see to it that linear algebra takes one thread, for sums depend on how many there are.
     baseline : bool
         A reference to beat: always run, never promoted.
     reads : Reads
@@ -163,11 +166,19 @@ class Family:
     restore: Callable[[Bundle], Fitted] | None = None
 
     def walk(self, training: Training, params: Params) -> Walk:
-        """Fit, yielding the epochs of a family that reports them; returns the model."""
-        made = self.fit(training, params)
-        if isinstance(made, GeneratorType):
-            return cast(Fitted, (yield from made))
-        return cast(Fitted, made)
+        """Fit, yielding the epochs of a family that reports them; returns the model. Between epochs threads are free."""
+        with threadpool_limits(1):
+            made = self.fit(training, params)
+        if not isinstance(made, GeneratorType):
+            return cast(Fitted, made)
+        with closing(made):
+            while True:
+                with threadpool_limits(1):
+                    try:
+                        epoch = next(made)
+                    except StopIteration as end:
+                        return cast(Fitted, end.value)
+                yield epoch
 
     def train(self, training: Training, params: Params) -> Fitted:
         """Fit and return the model."""

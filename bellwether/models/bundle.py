@@ -46,7 +46,10 @@ class Bundle:
             raise ModelError(f"a bundle holds arrays of numbers that are not called {FACTS}: {', '.join(wrong)}")
         facts = np.frombuffer(json.dumps(self.facts, sort_keys=True, allow_nan=False).encode(), np.uint8)
         out = io.BytesIO()
-        np.savez(out, allow_pickle=False, **{FACTS: facts}, **{k: self.arrays[k] for k in sorted(self.arrays)})
+        with zipfile.ZipFile(out, "w") as packed:
+            for name, array in [(FACTS, facts), *sorted(self.arrays.items())]:
+                with packed.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
         return out.getvalue()
 
     @classmethod
@@ -56,12 +59,28 @@ class Bundle:
         Raises
         ------
         ModelError
-            It is damaged, or holds anything else than numbers.
+            It is damaged, compressed (a few bytes could fill the memory), or holds anything else than numbers.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as read:
-                arrays = {name: read[name] for name in read.files}
-            facts = json.loads(arrays.pop(FACTS).tobytes())
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            arrays = _arrays(content)
+            facts = json.loads(arrays.pop(FACTS).tobytes(), parse_constant=_refused)
+            if not isinstance(facts, dict):
+                raise ValueError("its facts are not named")
+        except Exception as error:  # zipfile, numpy and json raise a dozen classes that share no other base
             raise ModelError(f"the bundle is damaged ({error}): restore or retrain the model") from error
         return cls(arrays, facts)
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in packed.infolist()):
+            raise ValueError("a member is compressed")
+    with np.load(io.BytesIO(content), allow_pickle=False) as read:
+        arrays = {name: read[name] for name in read.files}
+    if wrong := [name for name, a in arrays.items() if not isinstance(a, np.ndarray) or a.dtype.kind not in KINDS]:
+        raise ValueError(f"not arrays of numbers: {', '.join(wrong)}")
+    return arrays
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"a fact is {word}")

@@ -75,7 +75,7 @@ class HistGradientBoostingMachine:
     def margins(self, x: Singles) -> Floats:
         """The estimator's sums (n, targets)."""
         answer = getattr(self.estimator, "decision_function", self.estimator.predict)
-        with threadpool_limits(1):
+        with threadpool_limits(1):  # it has no setting of its own
             return sided(np.asarray(answer(self.bins.codes(x)), np.float64).reshape(len(x), -1), self.two)
 
     def ensemble(self) -> Ensemble:
@@ -151,8 +151,7 @@ def _estimator(rows: Problem, params: Params) -> Any:
 
 
 def _fit(estimator: Any, rows: Problem, bins: Bins, **tail: object) -> None:
-    with threadpool_limits(1):  # it has no setting of its own; kept to a call, for a fit may wait between its reports
-        estimator.fit(bins.codes(rows.x), rows.y.ravel(), rows.weight, **tail)
+    estimator.fit(bins.codes(rows.x), rows.y.ravel(), rows.weight, **tail)
 
 
 def _tree(nodes: NDArray[Any], bins: Bins, target: int, two: bool) -> Tree:

@@ -140,6 +140,13 @@ class _Restored:
         if kind.restore is None:
             raise ModelError(f"{kind.name} is saved as a graph, and this is a bundle: retrain the model")
         self._model = kind.restore(Bundle.parse(content))
+        wanted = len(contract.classes) or contract.steps
+        given = self.answer(np.zeros((1, len(columns(contract))), np.float32)).shape
+        if given != (1, wanted):
+            raise ModelError(
+                f"the bundle's model gives {given[1:]}, the contract wants {wanted} columns: they do not belong "
+                "together; retrain the model"
+            )
 
     def answer(self, x: Singles) -> NDArray[np.float32]:
         return self._model.predict(x.astype(np.float64)).astype(np.float32)

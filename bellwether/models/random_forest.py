@@ -35,7 +35,8 @@ def space(trial: BaseTrial, task: Task) -> dict[str, Any]:
 
 def fit(training: Training, params: Params) -> Fitted:
     """Fit on one thread; several steps share their trees."""
-    makes = (partial(make, max_samples=SHARE) for make in (RandomForestClassifier, RandomForestRegressor))
+    seen = max(1, round(SHARE * len(training.y)))
+    makes = (partial(make, max_samples=seen) for make in (RandomForestClassifier, RandomForestRegressor))
     return forest(training, params, *makes)
 
 

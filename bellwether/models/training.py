@@ -42,7 +42,7 @@ class Training:
     who : int64 array of shape (n,)
         Which symbol.
     weight : float64 array of shape (n,)
-        How much a row counts; the mean is one.
+        How much a row counts; positive, the mean is one.
     names : tuple of str
         The ``width`` columns of one row.
     lookback : int
