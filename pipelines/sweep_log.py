@@ -64,6 +64,7 @@ def record(trial: TrialResult, metric: str, classes: Sequence[str]) -> TrialReco
         params=trial.params,
         folds=[score.metrics for score in trial.folds],
         seconds=trial.seconds,
-        failure=trial.error or trial.stopped,
+        failure=trial.error,
+        stopped=trial.stopped,
         files={"trial.png": trial_picture(trial, metric, classes)} if trial.folds else {},
     )

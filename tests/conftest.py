@@ -20,8 +20,10 @@ MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (``-n``), all tests that need Ray share one and its cluster, and begin first; of the others, a
-    file is a group, so that what its fixtures make is made once."""
+    """With several workers (``-n``), all tests that need Ray share one and its cluster, and begin first.
+
+    Of the others a file is a group, so that what its fixtures make is made once.
+    """
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     for item in items:
         together = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]

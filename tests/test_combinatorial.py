@@ -199,6 +199,15 @@ def test_a_fold_looks_ahead_and_a_walk_does_not():
     assert looks == {"walk_forward": False, "combinatorial": True}
 
 
+def test_a_row_exactly_as_far_from_the_test_as_the_embargo_is_long_is_trained_on():
+    ts = np.arange(40) * SECOND
+    plan = Validation(kind="combinatorial", groups=4, test_groups=1, embargo="3s", holdout=0.1)
+    second = split(ts, ts + SECOND, plan).folds[1]
+    before, after = second.train[second.train < second.test[0]], second.train[second.train > second.test[-1]]
+    assert before[-1] + 1 + 3 == second.test[0]
+    assert after[0] == second.test[-1] + 1 + 3
+
+
 def test_an_embargo_longer_than_the_next_test_group_reaches_past_it():
     ts = np.arange(60)
     plan = Validation(kind="combinatorial", groups=10, test_groups=2, embargo=8, holdout=0.01)

@@ -164,6 +164,17 @@ def test_adaptive_takes_its_quantile_of_the_newest_scores_at_its_level():
     assert last.radius == sorted(scores[-40:])[int(np.ceil(41 * (1 - last.level))) - 1]
 
 
+@kinds_that_move
+def test_an_outcome_on_the_edge_of_its_interval_is_no_miss(kind):
+    state = any_state(kind, 0.1, 0.3)
+    inside, on, beyond = (state.after(s, radius=2.0) for s in (1.0, 2.0, np.nextafter(2.0, 3.0)))
+    assert on.level == inside.level
+    if kind == "tracking":
+        assert inside.radius == on.radius < beyond.radius
+    else:
+        assert beyond.level < on.level
+
+
 def test_adaptive_intervals_are_everything_below_level_0_and_nothing_above_1():
     state = any_state("adaptive", 0.1, 0.5)
     down = state.after(9.0, radius=1.0)  # a miss: 0.1 - 0.45

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bellwether.config.recipe import Gate, Validation
 from bellwether.errors import ConfigError, DataError
+from bellwether.validation.bootstrap import resampled_figures
 from bellwether.validation.gate import Candidate, Verdict, judge
-from bellwether.validation.metrics import macro_f1
+from bellwether.validation.metrics import confusion_sums, macro_f1
 from bellwether.validation.scores import SCORES, Evaluation
 from bellwether.validation.walk_forward import split
 
@@ -160,6 +161,36 @@ def test_every_baseline_must_be_beaten_and_the_hardest_is_named():
     assert not verdict.passed
     assert verdict.baseline_family == "strong"
     assert [c.family for c in verdict.against] == ["weak", "strong"]
+
+
+def test_the_hardest_to_beat_is_the_one_with_the_lowest_bound_not_the_least_lift():
+    y = np.random.default_rng(0).normal(size=400)
+    ours, astray = 0.5 * y, 0.5 * y
+    astray[[7, 300]] += 8.0  # much worse than ours on average, and no worse in resamples without these two
+    said = {"near": 0.45 * y, "astray": astray}
+    rivals = [Candidate(family=name, predicted=values, folds=(0.1, 0.2)) for name, values in said.items()]
+    champion = Candidate(family="ours", predicted=ours, folds=(0.3, 0.4))
+    verdict = judge(champion, rivals, ts=np.arange(400), y=y, n_classes=0, gate=GATE, families=1)
+    near, far = verdict.against
+    assert near.lift < far.lift
+    assert verdict.baseline_family == "astray"
+    assert verdict.low == far.low < near.low
+
+
+def test_a_bound_is_one_sided_at_the_confidence_that_is_told():
+    folds = {"champion_folds": (0.5, 0.6, 0.5), "rival_folds": (0.2, 0.2, 0.2)}
+    verdict = judged(**folds, families=5)
+    rng = np.random.default_rng(0)  # the rows of `judged`
+    ts, y = np.repeat(np.arange(150), 4), rng.integers(0, 5, 600)
+    good = np.where(rng.random(600) < 0.9, y, rng.integers(0, 5, 600))
+    ours, guess = (confusion_sums(ts, y, said, 5) for said in (good, rng.integers(0, 5, 600)))
+    both = np.hstack([ours.each, guess.each])
+    lifts = resampled_figures(
+        lambda s: ours.figure(s[:, :25]) - guess.figure(s[:, 25:]), both, block=6, draws=10_000, seed=0
+    )
+    assert verdict.confidence == pytest.approx(0.998)
+    assert np.mean(lifts < verdict.low) == pytest.approx(0.002, abs=1e-4)
+    assert np.mean(lifts > verdict.high) == pytest.approx(0.002, abs=1e-4)
 
 
 def test_a_verdict_survives_json():

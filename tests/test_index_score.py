@@ -28,6 +28,13 @@ def test_a_signal_turned_round_is_as_wrong_as_it_was_right():
     assert right.calls == wrong.calls == int((np.abs(MOVED) >= 0.005).sum())
 
 
+def test_a_signal_on_its_threshold_is_a_call():
+    signal = np.array([0.5, 0.4, -0.5, -0.4])
+    score = score_index("edge", signal, np.array([0.01, 0.01, 0.02, -0.01]), buy=0.5, sell=-0.5)
+    assert (score.calls, score.hit_rate.value) == (2, 0.5)
+    assert score.captured.value == pytest.approx(-25.0)  # (100 - 200) / 4 basis points
+
+
 def test_always_hold_makes_no_claim():
     hold = score_index("hold", np.zeros(800), MOVED, buy=0.5, sell=-0.5)
     assert (hold.calls, hold.hit_rate, hold.ic) == (0, None, None)

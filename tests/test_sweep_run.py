@@ -52,6 +52,20 @@ def test_a_failed_trial_says_why(registry):
     assert (found.info.status, found.data.tags["failure"]) == ("FAILED", "ValueError: depth")
 
 
+def test_a_trial_that_was_ended_early_is_told_from_one_that_failed(registry):
+    run = registry.sweep_run("recipe", "stopping")
+    run.log(trial("a", stopped="ended after 1 of 2 folds: it did worse than others of its family"))
+    (found,) = children(registry, run.id)
+    assert (found.info.status, found.data.tags["stopped"][:11]) == ("KILLED", "ended after")
+
+
+def test_a_trial_that_failed_is_logged_anew_when_the_sweep_goes_on(registry):
+    registry.sweep_run("recipe", "again").log(trial("a", folds=[], failure="ValueError: depth"))
+    run = registry.sweep_run("recipe", "again")
+    run.log(trial("a"))
+    assert [r.info.status for r in children(registry, run.id)] == ["FINISHED"]
+
+
 def test_a_sweep_that_goes_on_logs_no_trial_twice(registry):
     first = registry.sweep_run("recipe", "two")
     first.log(trial("a"))

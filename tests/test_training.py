@@ -50,8 +50,11 @@ def test_a_task_is_what_y_says():
     assert plain(np.zeros((4, 6)), np.zeros(4), lookback=3).names == ("0", "1")
 
 
-@given(st.dictionaries(st.from_regex("[a-z]{1,8}", fullmatch=True).filter(lambda name: name != "facts"),
-                       arrays(np.float64, st.integers(0, 5), elements=st.floats(allow_nan=True)), max_size=4))  # fmt: skip
+NAMES = st.from_regex("[a-z]{1,8}", fullmatch=True).filter(lambda name: name != "facts")
+ARRAYS = arrays(np.float64, st.integers(0, 5), elements=st.floats(allow_nan=True))
+
+
+@given(st.dictionaries(NAMES, ARRAYS, max_size=4))
 def test_a_bundle_is_read_back_as_it_was(content):
     read = Bundle.parse(Bundle(content, {"order": [1, 2], "name": "é"}).serialise())
     assert read.facts == {"order": [1, 2], "name": "é"}

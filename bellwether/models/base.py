@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from bellwether.errors import TaskRefused
 from bellwether.models.training import Task, Training
@@ -167,13 +167,14 @@ class Family:
 
     def walk(self, training: Training, params: Params) -> Walk:
         """Fit, yielding the epochs of a family that reports them; returns the model. Between epochs threads are free."""
-        with threadpool_limits(1):
+        threads = ThreadpoolController()  # of the libraries loaded by now; to look for them takes milliseconds
+        with threads.limit(limits=1):
             made = self.fit(training, params)
         if not isinstance(made, GeneratorType):
             return cast(Fitted, made)
         with closing(made):
             while True:
-                with threadpool_limits(1):
+                with threads.limit(limits=1):
                     try:
                         epoch = next(made)
                     except StopIteration as end:

@@ -17,6 +17,7 @@ from itertools import combinations
 
 import numpy as np
 from scipy.special import log_softmax, ndtri
+from sklearn.linear_model import BayesianRidge
 
 from bellwether.models.base import LEVELS, Floats, Ints
 
@@ -114,8 +115,6 @@ def value_head(features: Floats, y: Floats, weight: Floats) -> ValueHead:
     >>> head.mean(np.array([[10.0]])).round(3).tolist()
     [[21.0]]
     """
-    from sklearn.linear_model import BayesianRidge
-
     fits = [BayesianRidge().fit(features, column, sample_weight=weight) for column in y.T]
     factors = [_factor(found.sigma_) for found in fits]
     return ValueHead(

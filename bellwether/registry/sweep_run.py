@@ -35,8 +35,8 @@ class TrialRecord:
         The scores of each fold, by name; a figure that is not defined is left out.
     seconds : float
         What it took.
-    failure : str, optional
-        Why it did not finish.
+    failure, stopped : str, optional
+        Why it failed; or why it was ended early, though nothing went wrong.
     files : mapping of str to bytes
         Pictures and texts, by file name.
     """
@@ -47,6 +47,7 @@ class TrialRecord:
     folds: Sequence[Mapping[str, float]]
     seconds: float
     failure: str | None = None
+    stopped: str | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -82,7 +83,7 @@ class SweepRun:
             tags = {PARENT: self.id, TRIAL: trial.id, "family": trial.family}
             run = self._begin(f"{trial.family} {trial.id}", tags | _why(trial))
             _fill(client, run, trial)
-            client.set_terminated(run, "FAILED" if trial.failure else "FINISHED")
+            client.set_terminated(run, _status(trial))
         self._logged.add(trial.id)
 
     def end(self, metrics: Mapping[str, float], files: Mapping[str, bytes], failed: bool = False) -> None:
@@ -107,16 +108,23 @@ class SweepRun:
                 return found
 
     def _settled(self) -> set[str]:
-        """Trials that are logged whole; one that was being written when its process ended is removed."""
+        """Trials that are logged whole. Removed are those that were being written when their process ended, and those
+        that failed, which a resumed sweep tries again."""
         children = self._search(f"tags.`{PARENT}` = '{self.id}'")
-        for run in children:
-            if run.info.status == "RUNNING":
-                self._backend.client.delete_run(run.info.run_id)
-        return {run.data.tags[TRIAL] for run in children if run.info.status != "RUNNING" and TRIAL in run.data.tags}
+        unsettled = {run.info.run_id for run in children if run.info.status in ("RUNNING", "FAILED")}
+        for run_id in unsettled:
+            self._backend.client.delete_run(run_id)
+        return {run.data.tags[TRIAL] for run in children if run.info.run_id not in unsettled}
 
 
 def _why(trial: TrialRecord) -> dict[str, str]:
-    return {"failure": trial.failure[:LONGEST]} if trial.failure else {}
+    reasons = {"failure": trial.failure, "stopped": trial.stopped}
+    return {name: reason[:LONGEST] for name, reason in reasons.items() if reason}
+
+
+def _status(trial: TrialRecord) -> str:
+    """MLflow's word for how a trial ended."""
+    return "FAILED" if trial.failure else "KILLED" if trial.stopped else "FINISHED"
 
 
 def _fill(client: Any, run: str, trial: TrialRecord) -> None:
