@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bellwether.models.base import Bundled, Fitted, Reads
 from bellwether.models.explained import Explained
-from bellwether.models.graph import INPUT
+from bellwether.models.graph import INPUT, OUTPUT, VALUES
 from bellwether.models.predictor import session
 from bellwether.models.rows import singles
 from bellwether.models.training import Task
@@ -82,7 +82,7 @@ def closeup(problem: Problem, row: Row) -> Closeup:
         fit_seconds=seconds,
         latency_us=_latency(fitted, x[:1]),
         bytes=len(fitted.bundle().serialise() if isinstance(fitted, Bundled) else fitted.graph()),
-        permutation=_permutation(problem, thin, fitted, x) if by_feature and not row.baseline else {},
+        permutation=_permutation(problem, thin, _served(problem, fitted), x) if by_feature and not row.baseline else {},
         gain=_by_feature(problem, explained.gain()) if explained else {},
         shap=_shap(problem, explained, x[few]) if explained else {},
         calibration=_calibration(fitted.predict(x), fold.labels[rows]) if problem.classes else [],
@@ -93,6 +93,27 @@ def closeup(problem: Problem, row: Row) -> Closeup:
 def _some(n: int, most: int, seed: int) -> Ints:
     """Positions of at most ``most`` of ``n`` rows, ascending: a panel's symbols take turns, so no even steps."""
     return np.sort(np.random.default_rng(seed).choice(n, min(n, most), replace=False))
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A model as its graph answers: many times faster than some libraries do, and the same."""
+
+    session: Any
+    output: str
+    model: Fitted
+
+    def predict(self, x: Floats) -> Floats:
+        return np.asarray(self.session.run([self.output], {INPUT: singles(x)})[0], np.float64)
+
+    def graph(self) -> bytes:
+        return self.model.graph()
+
+
+def _served(problem: Problem, fitted: Fitted) -> Fitted:
+    if isinstance(fitted, Bundled):
+        return fitted
+    return _Served(session(fitted.graph()), OUTPUT if problem.classes else VALUES, fitted)
 
 
 def _permutation(
