@@ -58,7 +58,10 @@ def score(workspace: Workspace, artefact: Artefact) -> tuple[IndexScore, ...]:
         (BASELINES[0], np.zeros_like(moved), np.inf, -np.inf),
         (BASELINES[1], last, step, -step),
     )
-    return tuple(score_index(name, signal[known], moved[known], buy=buy, sell=sell) for name, signal, buy, sell in rows)
+    return tuple(
+        score_index(name, signal[known], moved[known], buy=buy, sell=sell, horizon=workspace.recipe.target.horizon)
+        for name, signal, buy, sell in rows
+    )
 
 
 def untouched_series(workspace: Workspace, artefact: Artefact) -> SignalSeries:

@@ -84,7 +84,7 @@ def sweep_and_register(workspace: Workspace, resume: str | None = None) -> int:
     classes = target_kind(workspace.recipe.target.kind).classes
     with sweep_log(workspace, run_id, problem.metric, classes) as log:
         trials = _sweep(workspace, panel, problem, run_id, log, resume=resume is not None)
-        rows = leaderboard(trials, problem.metric)
+        rows = leaderboard(trials, problem.metric, workspace.recipe.validation)
         console.print(render(rows))
         champion = _crown(workspace, panel, trials)
         place = report.write(workspace, run_id, problem, trials, rows, champion)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bellwether.errors import BadFeatures, ModelError
+from bellwether.models import FAMILIES
 from bellwether.models.artefact import CONTRACT, FILES, Artefact, Contract
+from bellwether.models.base import Family, Task
+from bellwether.models.bundle import Bundle
 from bellwether.models.constant import Constant
 from bellwether.models.predictor import Predictor
 
@@ -132,7 +137,7 @@ def test_a_damaged_contract_names_the_field(saved, changes, said):
         Artefact.load(saved)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "no json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "no json", "[" * 100_000])
 def test_a_file_that_is_no_contract_is_refused(saved, text):
     (saved / CONTRACT).write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match="is not a contract"):
@@ -189,6 +194,51 @@ def test_a_predictor_refuses_a_graph_of_another_shape(changes):
 def test_a_predictor_refuses_what_onnxruntime_cannot_load():
     with pytest.raises(ModelError, match="onnxruntime cannot load the graph"):
         Predictor(Artefact(content=b"junk", contract=contract(b"junk")))
+
+
+def test_a_graph_reads_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.array([0.5, 0.5], np.float32).tofile("elsewhere")
+    graph = onnx.load_from_string(MODEL.graph())
+    fixed = next(tensor for tensor in graph.graph.initializer if tensor.name == "fixed")
+    fixed.ClearField("raw_data")
+    fixed.data_location = onnx.TensorProto.EXTERNAL
+    fixed.external_data.add(key="location", value="elsewhere")
+    content = graph.SerializeToString()
+    with pytest.raises(ModelError, match="onnxruntime cannot load the graph"):
+        Predictor(Artefact(content=content, contract=contract(content)))
+
+
+@dataclass
+class Wide:
+    """A restored model with as many answers as its bundle says."""
+
+    outputs: int
+
+    def predict(self, x: Any) -> Any:
+        return np.full((len(x), self.outputs), 1 / self.outputs)
+
+    def graph(self) -> bytes:
+        raise ModelError("no graph")
+
+
+WIDE = Family(
+    name="wide", tasks=frozenset(Task), space=lambda trial, task: {}, fit=lambda rows, params: Wide(1),
+    restore=lambda bundle: Wide(bundle.facts["outputs"]),
+)  # fmt: skip
+
+
+def test_a_predictor_refuses_a_bundle_of_another_shape(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "wide", (__name__, "WIDE"))
+    for outputs in (2, 3):
+        content = Bundle({}, {"outputs": outputs}).serialise()
+        made = Artefact(content=content, contract=contract(content, format="bundle", family="wide"))
+        made.check()
+        if outputs == 2:
+            np.testing.assert_array_equal(Predictor(made).predict(np.ones((1, 3))), [[0.5, 0.5]])
+            continue
+        with pytest.raises(ModelError, match=r"the bundle's model gives \(3,\), the contract wants 2 columns"):
+            Predictor(made)
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 2), (1, 4), (1, 1, 3)])

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.utils.class_weight import compute_sample_weight
+from threadpoolctl import threadpool_limits
 
-from bellwether.errors import ConfigError, UnknownName
+from bellwether.errors import ConfigError, ModelError, UnknownName
 from bellwether.models import BASELINES, FAMILIES, family, family_names
-from bellwether.models.base import Sampled
-from bellwether.models.rows import training_rows
+from bellwether.models.base import Sampled, Task
+from bellwether.models.rows import training_rows, value_rows
 from bellwether.models.training import Training, plain
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,29 @@ def test_balanced_weights_keep_what_rows_count():
     np.testing.assert_allclose(totals, totals[0])
     same = np.flatnonzero(rows.y == 3)
     assert weights[same[0]] == pytest.approx(2 * weights[same[-1]])
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
+def test_a_row_that_counts_for_nothing_is_refused(weight):
+    rows = market(20)
+    rows = replace(rows, weight=np.where(np.arange(20) == 7, weight, 1.0))
+    for convert in (training_rows, value_rows):
+        with pytest.raises(ModelError, match="weights must be positive and finite; row 7 has"):
+            convert(rows)
+    with pytest.raises(ModelError, match=r"one weight for each of 20 rows; got shape \(19,\)"):
+        training_rows(replace(rows, weight=np.ones(19)))
+
+
+@pytest.mark.parametrize("name", ["ridge_window", "svc"])
+def test_a_model_does_not_depend_on_how_many_threads_there_are(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 204))
+    rows, kind = plain(x, x[:, :1] + rng.normal(size=(4000, 1))), family(name)
+    graphs = []
+    for threads in (1, 4):
+        with threadpool_limits(threads):
+            graphs.append(kind.train(rows, kind.standard(Task.REGRESS)).graph())
+    assert graphs[0] == graphs[1]
 
 
 def test_an_unknown_family_is_answered_with_the_known_ones():

@@ -157,10 +157,5 @@ def test_the_domain_imports_without_ray():
 
 def test_importing_everything_starts_nothing_and_says_nothing():
     names = ", ".join(module(path) for path in SOURCES)
-    ran = python(
-        f"import {names}\n"
-        "import sys, ray\n"
-        "assert not ray.is_initialized()\n"
-        "print('imported')"
-    )
+    ran = python(f"import {names}\nimport sys, ray\nassert not ray.is_initialized()\nprint('imported')")
     assert (ran.returncode, ran.stdout) == (0, "imported\n"), ran.stdout + ran.stderr

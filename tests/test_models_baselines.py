@@ -107,7 +107,7 @@ def test_ewma_forgets_slowly_what_hardly_moves_and_at_once_what_moves_much():
 def test_ewma_chooses_by_the_rows_that_count():
     noise, walk = RNG.normal(size=1000), np.cumsum(RNG.normal(size=1000))
     series = np.concatenate([noise, walk])
-    count = np.repeat([2.0, 0.0], 1000)
+    count = np.repeat([1.999, 0.001], 1000)
     assert half_life_of(series, count) == max(HALF_LIVES)
     assert half_life_of(series, 2.0 - count) == 1.0
 

@@ -306,6 +306,15 @@ def test_where_the_tail_can_judge_nothing_all_rounds_are_used(name):
     assert rounds_of(model) == 20
 
 
+@every_family
+@every_task
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_a_handful_of_rows_is_fitted(name, task, count):
+    rows = market(task, rows=count, classes=2)
+    answer = family(name).train(rows, family(name).standard(task)).predict(rows.x)
+    assert np.isfinite(answer).all()
+
+
 @every_boosted
 def test_too_few_rows_to_stop_on_are_refused(name):
     with pytest.raises(ModelError, match="timestamps are too few to stop on"):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from bellwether.calibration.conformal import Conformal
@@ -13,14 +14,14 @@ from bellwether.config.recipe import Part, Recipe, Search, Serving, Target, Univ
 from bellwether.errors import ConfigError, TaskRefused
 from bellwether.models.predictor import Predictor
 from bellwether.validation.combinatorial import on_paths
+from bellwether.validation.folds import fold_stderr
 from bellwether.validation.gate import Comparison
 from bellwether.validation.uniqueness import uniqueness_weights
 from bellwether.validation.walk_forward import split
 from data.panel import Panel
 from data.targets import target_kind
 from tune.champion import Champion, crown
-from tune.independent import independent
-from tune.leaderboard import leaderboard
+from tune.leaderboard import leaderboard, mean_interval
 from tune.out_of_fold import out_of_fold
 from tune.problem import Problem, pose
 from tune.score import score_fold
@@ -304,21 +305,20 @@ def test_scores_of_overlapping_folds_count_as_those_of_the_stretches_they_test(c
     """Six stretches have scores of their own; each fold has the mean of two. Their mean is worth six, not fifteen."""
     own = np.random.default_rng(3).normal(0.1, 0.05, 6)
     folds = [(own[a] + own[b]) / 2 for a in range(6) for b in range(a + 1, 6)]
-    found = independent(folds, COMBINED)
-    assert found == pytest.approx(own)
-    assert np.mean(found) == pytest.approx(np.mean(folds))
-    taken_alone = np.std(folds, ddof=1) / np.sqrt(15)
-    assert np.std(found, ddof=1) / np.sqrt(6) > 2.0 * taken_alone
+    assert fold_stderr(folds, COMBINED) == pytest.approx(own.std(ddof=1) / np.sqrt(6))
+    assert fold_stderr(folds, COMBINED) > 2.0 * np.std(folds, ddof=1) / np.sqrt(15)
+    low, high = mean_interval(folds, COMBINED)[1:]
+    assert high - low == pytest.approx(2.0 * stats.t.ppf(0.975, 5) * fold_stderr(folds, COMBINED))
 
 
 def test_the_gate_weighs_combinatorial_folds_by_their_stretches():
     wanted, on = recipe(validation=COMBINED), panel()
     trials = swept(wanted, on)
     champion = crown(wanted, on, trials)
-    scores = {t.family: np.array(independent(t.scores("skill"), COMBINED)) for t in trials}
+    scores = {t.family: np.array(t.scores("skill")) for t in trials}
     found = against(champion, "persistence")
     gaps = scores[champion.verdict.champion_family] - scores["persistence"]
-    assert found.folds_stderr == pytest.approx(gaps.std(ddof=1) / np.sqrt(6))
+    assert found.folds_stderr == pytest.approx(fold_stderr(gaps, COMBINED))
     assert found.folds_lift == pytest.approx(gaps.mean())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -70,15 +72,77 @@ def test_a_bundle_holds_numbers_only():
         Bundle({"facts": np.zeros(1)}).serialise()
 
 
-@pytest.mark.parametrize("damaged", [b"", b"junk", Bundle({"a": np.zeros(3)}).serialise()[:-30]])
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "a.npy", "../a"])
+def test_any_name_will_do_for_an_array(name):
+    assert list(Bundle.parse(Bundle({name: np.zeros(1)}).serialise()).arrays) == [name]
+
+
+def test_equal_bundles_are_equal_bytes():
+    one, two = (Bundle({n: np.ones(2) for n in names}, dict.fromkeys(names, 1)) for names in ("ab", "ba"))
+    assert one.serialise() == two.serialise()
+
+
+GOOD = Bundle({"a": np.zeros(3)}, {"order": [1]}).serialise()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"junk", GOOD[:-30]])
 def test_a_damaged_bundle_is_refused(damaged):
     with pytest.raises(ModelError, match="the bundle is damaged"):
         Bundle.parse(damaged)
 
 
-def test_a_pickle_is_not_read():
-    import io
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+def test_whatever_bytes_are_changed_a_bundle_is_read_or_refused(changes):
+    content = bytearray(GOOD)
+    for place, value in changes:
+        content[place] = value
+    try:
+        assert set(Bundle.parse(bytes(content)).arrays) <= {"a"} or b"a.npy" not in content
+    except ModelError as error:
+        assert "the bundle is damaged" in str(error)
 
+
+def stored(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.lib.format.write_array(out, array)
+    return out.getvalue()
+
+
+def packed(members: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", how) as archive:
+        for name, content in ({"facts.npy": stored(np.frombuffer(b"{}", np.uint8))} | members).items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def facts(text: bytes) -> bytes:
+    return packed({"facts.npy": stored(np.frombuffer(text, np.uint8))})
+
+
+OUT_OF_PROPORTION = stored(np.zeros(1)).replace(b"(1,), }" + b" " * 12, b"(1099511627776,), }")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(packed({"a.npy": stored(np.zeros(10_000))}, zipfile.ZIP_DEFLATED), "is compressed", id="bomb"),
+        pytest.param(packed({"a.npy": OUT_OF_PROPORTION}), "", id="more than there is"),
+        pytest.param(packed({"a.npy": stored(np.array(["x"]))}), "not arrays of numbers: a", id="text"),
+        pytest.param(packed({"a.npy": stored(np.zeros(1, [("x", "f8")]))}), "not arrays of numbers: a", id="records"),
+        pytest.param(packed({"a.txt": b"hello"}), "not arrays of numbers: a.txt", id="no array"),
+        pytest.param(packed({"a.npy": b"\x93NUMPY\x01\x00\x04\x00(((\n"}), "", id="no header"),
+        pytest.param(facts(b'{"a": NaN}'), "a fact is NaN", id="NaN"),
+        pytest.param(facts(b"[1]"), "its facts are not named", id="list"),
+        pytest.param(facts(b"[" * 100_000), "recursion", id="deep"),
+    ],
+)
+def test_what_a_bundle_never_holds_is_refused(content, why):
+    with pytest.raises(ModelError, match=rf"the bundle is damaged \(.*{why}"):
+        Bundle.parse(content)
+
+
+def test_a_pickle_is_not_read():
     out = io.BytesIO()
     np.savez(out, facts=np.frombuffer(b"{}", np.uint8), evil=np.array([{}], object))
     with pytest.raises(ModelError, match="the bundle is damaged"):

@@ -26,8 +26,7 @@ from data.weights.table import WeightTable
 from tune.adjust import adjusted
 from tune.calibrate import Calibration, calibrate
 from tune.contracts import artefact_of
-from tune.figures import figures_of
-from tune.independent import independent
+from tune.figures import exam_span, figures_of
 from tune.leaderboard import Row, leaderboard
 from tune.out_of_fold import OutOfFold, out_of_fold
 from tune.problem import METRIC, Problem, pose
@@ -77,7 +76,7 @@ def crown(
         No baseline was run, or calibration lacks weights or index bars.
     """
     problem = pose(recipe, panel)
-    rows = leaderboard(trials, problem.metric)
+    rows = leaderboard(trials, problem.metric, recipe.validation)
     best = _best(rows)
     rivals = [row for row in rows if row.baseline and row.error is None]
     found = out_of_fold(problem, best.family, best.params)
@@ -85,7 +84,7 @@ def crown(
     models = {best.family: model} | {row.family: _refit(problem, row) for row in rivals}
     exams = {row.family: _examined(problem, row, models[row.family]) for row in (best, *rivals)}
     by_id = {trial.id: trial for trial in trials}
-    candidates = [_candidate(recipe, problem, exams[row.family], by_id[row.trial]) for row in (best, *rivals)]
+    candidates = [_candidate(problem, exams[row.family], by_id[row.trial]) for row in (best, *rivals)]
     verdict = judge(
         candidates[0],
         candidates[1:],
@@ -94,11 +93,12 @@ def crown(
         n_classes=problem.classes,
         gate=recipe.gate,
         families=len(problem.searched),
-        horizon=recipe.target.horizon * problem.steps,
+        horizon=exam_span(problem),
         seed=problem.seed,
         directional=recipe.gate.directional,
+        plan=recipe.validation,
     )
-    figures = {row.family: figures_of(recipe, problem, row, exams[row.family]) for row in (best, *rivals)}
+    figures = {row.family: figures_of(problem, row, exams[row.family]) for row in (best, *rivals)}
     artefact = artefact_of(
         recipe,
         panel,
@@ -131,12 +131,12 @@ def _examined(problem: Problem, row: Row, model: Fitted) -> Evaluation:
     return evaluate(problem, problem.exam, model, x)
 
 
-def _candidate(recipe: Recipe, problem: Problem, exam: Evaluation, trial: TrialResult) -> Candidate:
+def _candidate(problem: Problem, exam: Evaluation, trial: TrialResult) -> Candidate:
     classify = problem.task is Task.CLASSIFY
     return Candidate(
         family=trial.family,
         predicted=exam.predicted if classify else exam.values,
-        folds=independent(trial.scores(METRIC[problem.task]), recipe.validation),
+        folds=trial.scores(METRIC[problem.task]),
         probabilities=exam.probabilities if classify else None,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bellwether.config.recipe import Recipe
+from bellwether.validation.bootstrap import outcome_span
 from bellwether.validation.scores import SCORES, Evaluation, intervals
 from tune.leaderboard import Row
 from tune.problem import Problem
@@ -23,14 +23,14 @@ BOUNDED = (
 """Scores that come with an interval: those whose resamples are sums. The others would take minutes on a tick panel."""
 
 
-def figures_of(recipe: Recipe, problem: Problem, row: Row, exam: Evaluation) -> dict[str, Any]:
+def figures_of(problem: Problem, row: Row, exam: Evaluation) -> dict[str, Any]:
     """Fold and holdout scores of one model. A score that is not defined is left out."""
     found = intervals(
         problem.task,
         exam,
         names=[name for name in BOUNDED if problem.task in SCORES[name].tasks],
         confidence=CONFIDENCE,
-        horizon=recipe.target.horizon * problem.steps,
+        horizon=exam_span(problem),
         seed=problem.seed,
     )
     holdout = {
@@ -51,6 +51,12 @@ def figures_of(recipe: Recipe, problem: Problem, row: Row, exam: Evaluation) -> 
             "end": moment(exam.ts.max()).isoformat(),
         },
     }
+
+
+def exam_span(problem: Problem) -> int:
+    """Timestamps of the untouched segment that an outcome spans: blocks of its bootstraps are longer."""
+    held, known = problem.exam.test, problem.inputs
+    return outcome_span(known.ts[held], known.t1[held])
 
 
 def moment(ns: np.int64) -> datetime:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from bellwether.config.recipe import Validation
+from bellwether.validation.folds import fold_stderr
 from bellwether.validation.scores import SCORES
 from tune.trial import TrialResult
 
@@ -54,8 +56,11 @@ class Row:
     trial: str
 
 
-def leaderboard(trials: Iterable[TrialResult], metric: str) -> tuple[Row, ...]:
+def leaderboard(trials: Iterable[TrialResult], metric: str, plan: Validation | None = None) -> tuple[Row, ...]:
     """Order families by the mean of ``metric`` of their best trial, best first; then by name.
+
+    ``plan`` says how the folds were cut; left out, they are taken as independent. The interval of the best of many
+    trials does not know that it is the best.
 
     Examples
     --------
@@ -78,7 +83,7 @@ def leaderboard(trials: Iterable[TrialResult], metric: str) -> tuple[Row, ...]:
     for trial in trials:
         by_family.setdefault(trial.family, []).append(trial)
     groups = sorted((sorted(group, key=order) for group in by_family.values()), key=lambda group: order(group[0]))
-    return tuple(_row(rank, group, metric) for rank, group in enumerate(groups, start=1))
+    return tuple(_row(rank, group, metric, plan) for rank, group in enumerate(groups, start=1))
 
 
 def to_json(rows: Sequence[Row]) -> str:
@@ -115,10 +120,10 @@ def _typed(row: dict[str, Any]) -> dict[str, Any]:
     return scores | nested | {"folds": tuple(known(v) for v in row["folds"])}
 
 
-def _row(rank: int, group: Sequence[TrialResult], metric: str) -> Row:
+def _row(rank: int, group: Sequence[TrialResult], metric: str, plan: Validation | None) -> Row:
     best = group[0]
     folds = best.scores(metric)
-    score, low, high = mean_interval(folds if best.complete else ())
+    score, low, high = mean_interval(folds if best.complete else (), plan)
     return Row(
         rank=rank,
         family=best.family,
@@ -140,8 +145,10 @@ def _row(rank: int, group: Sequence[TrialResult], metric: str) -> Row:
     )
 
 
-def mean_interval(figures: Sequence[float]) -> tuple[float, float, float]:
+def mean_interval(figures: Sequence[float], plan: Validation | None = None) -> tuple[float, float, float]:
     """Mean of the folds' figures and its interval by Student's t; NaN where it is not known.
+
+    Combinatorial folds overlap: there are as many independent stretches of time as groups (`fold_stderr`).
 
     >>> [round(v, 3) for v in mean_interval([0.30, 0.32, 0.34])]
     [0.32, 0.27, 0.37]
@@ -151,8 +158,10 @@ def mean_interval(figures: Sequence[float]) -> tuple[float, float, float]:
     mean = float(np.mean(figures))
     if len(figures) < 2:
         return mean, math.nan, math.nan
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(figures) - 1) * np.std(figures, ddof=1) / np.sqrt(len(figures))
-    return mean, mean - float(reach), mean + float(reach)
+    plan = plan or Validation(folds=len(figures))
+    stretches = plan.groups if plan.kind == "combinatorial" else len(figures)
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, stretches - 1)) * fold_stderr(figures, plan)
+    return mean, mean - reach, mean + reach
 
 
 def _means(figures: Sequence[Any]) -> dict[str, float]:

@@ -112,6 +112,8 @@ class GradientBoosting:
 
 def _estimator(rows: Problem, params: Params) -> Any:
     own = {name: value for name, value in params.items() if name not in OURS}
+    if own["subsample"] * len(rows.x) < 1:  # a share of one row is none
+        own["subsample"] = 1.0
     kind = GradientBoostingClassifier if rows.classes else GradientBoostingRegressor
     return kind(**own, random_state=rows.seed)
 

@@ -127,7 +127,7 @@ def _settings(rows: Problem, params: Params) -> dict[str, Any]:
         kind = {"objective": "binary"}
     elif not rows.classes:
         kind = OBJECTIVES[params["loss"]]
-    if own["bagging_fraction"] * len(rows.x) < 1:  # the share of a single row is none, which ends the process's fit
+    if own["bagging_fraction"] * len(rows.x) < 1:  # a share of one row is none
         own["bagging_fraction"] = 1.0
     return FIXED | own | kind | {"seed": rows.seed}
 
