@@ -1,10 +1,11 @@
 """What Tune adds to the fits of a sweep, and what a second worker is worth.
 
-python -m benchmarks.bench_sweep [--trials 40] [--seconds 2] [--workers 2]
+python -m benchmarks.bench_sweep [--trials 40] [--seconds 2] [--workers 2] [--wait]
 
 Every trial takes the same stated CPU time. Sweeps and plain Optuna, which runs the same trials one after another in
 this process, take turns; times are from the first trial's start to the last one's end, so that starting Ray is told
-apart. ``ideal`` is trials x seconds / workers. CPU that others on the machine take shows in all of them.
+apart. ``ideal`` is trials x seconds / workers. CPU that others on the machine take shows in all of them; with
+``--wait`` the fits sleep instead, and only what Tune adds is left.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=2.0, help="CPU seconds of a trial, over all its folds")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--wait", action="store_true", help="fits sleep instead of keeping a CPU busy")
     given = parser.parse_args()
+    os.environ["STEADY_WAITS"] = str(int(given.wait))
     FAMILIES[NAME] = PLACE  # type: ignore[index]  # the table is read-only to others
     os.environ["STEADY_SECONDS"] = str(given.seconds / FOLDS)
     on, wanted = panel(), recipe(given.trials, given.workers)
@@ -105,7 +108,7 @@ def main() -> None:
         half = one_by_one(pose(wanted, on), given.trials // 2)
         whole, running = swept(wanted, on)
         plain = half + one_by_one(pose(wanted, on), given.trials - given.trials // 2)
-    print(f"{given.trials} trials of {given.seconds:g} CPU seconds, {given.workers} workers: ideal {ideal:.1f} s")
+    print(f"{given.trials} trials of {given.seconds:g} s, {given.workers} workers: ideal {ideal:.1f} s")
     print(f"  sweep after start-up   {running:7.1f} s   {running / ideal:5.2f} x ideal")
     print(f"  sweep, start-up too    {whole:7.1f} s   {whole / ideal:5.2f} x ideal")
     print(f"  plain Optuna, one core {plain:7.1f} s   the sweep is {plain / running:4.2f} x as fast")

@@ -34,7 +34,8 @@ def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, .
     """
     name = workspace.recipe.name
     if workspace.recipe.serving.app != "index_signal":
-        raise ConfigError(f"{name} makes no index signal to score; `bellwether leaderboard {name}` has its figures")
+        see = f"`bellwether leaderboard {workspace.source}`"
+        raise ConfigError(f"{name} makes no index signal to score; {see} has its figures")
     found = [v.version for v in workspace.registry.versions(name)]
     if not found:
         raise NoChampion(f"{name} has no version yet: run `bellwether train {name}`")

@@ -107,7 +107,7 @@ def _sweep(
 ) -> tuple[TrialResult, ...]:
     from tune.sweep import sweep, trials_of
 
-    recipe, name = workspace.recipe, workspace.recipe.name
+    recipe = workspace.recipe
     say(f"[bold]sweep[/bold] {run_id}: {trials_of(recipe, problem)} trials of {', '.join(recipe.families)}")
     with progress("sweep") as advance:
 
@@ -119,11 +119,20 @@ def _sweep(
         try:
             trials = sweep(recipe, panel, storage=workspace.settings.runs, run_id=run_id, resume=resume, progress=tell)
         except KeyboardInterrupt:
-            say(f"stopped; `bellwether train {name} --resume {run_id}` goes on where it was")
+            again = f"bellwether train {workspace.source} {_flags(recipe)} --resume {run_id}"
+            say(f"stopped; `{again}` goes on where it was")
             raise
         for trial in trials:  # a run that is resumed brings those that were done before
             log.take(trial)
     return trials
+
+
+def _flags(recipe: Recipe) -> str:
+    """The options that make the same sweep again."""
+    search = recipe.search
+    given = {"--trials": search.trials, "--time-budget": search.time_budget_s, "--concurrent": search.concurrent}
+    told = [f"{flag} {value:g}" for flag, value in given.items() if value]
+    return " ".join(["--families", ",".join(recipe.families), *told, *([] if search.optimize else ["--defaults"])])
 
 
 def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) -> Champion:

@@ -24,10 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Of the others a file is a group, so that what its fixtures make is made once.
     """
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    items.sort(key=lambda item: not _needs_ray(item))
     for item in items:
-        together = "ray" if item.get_closest_marker("ray") else item.nodeid.partition("::")[0]
+        together = "ray" if _needs_ray(item) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(together))
+
+
+def _needs_ray(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ray") is not None or "ray_cluster" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from bellwether.errors import ConfigError, ModelError, UnknownName
 from bellwether.models import BASELINES, FAMILIES, family, family_names
 from bellwether.models.base import Sampled, Task
-from bellwether.models.rows import training_rows, value_rows
+from bellwether.models.rows import training_rows
 from bellwether.models.training import Training, plain
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,11 +84,10 @@ def test_balanced_weights_keep_what_rows_count():
 def test_a_row_that_counts_for_nothing_is_refused(weight):
     rows = market(20)
     rows = replace(rows, weight=np.where(np.arange(20) == 7, weight, 1.0))
-    for convert in (training_rows, value_rows):
-        with pytest.raises(ModelError, match="weights must be positive and finite; row 7 has"):
-            convert(rows)
+    with pytest.raises(ModelError, match="weights must be positive and finite; row 7 has"):
+        family("majority").train(rows, {})
     with pytest.raises(ModelError, match=r"one weight for each of 20 rows; got shape \(19,\)"):
-        training_rows(replace(rows, weight=np.ones(19)))
+        family("majority").train(replace(rows, weight=np.ones(19)), {})
 
 
 @pytest.mark.parametrize("name", ["ridge_window", "svc"])

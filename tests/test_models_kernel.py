@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import KernelCenterer, StandardScaler
+from sklearn.svm import SVC, LinearSVC
 
 from bellwether.errors import ModelError
 from bellwether.models import family, mlp
@@ -119,8 +120,41 @@ def test_with_every_row_a_landmark_classes_are_those_of_kernel_logistic_regressi
     z, gamma = StandardScaler().fit_transform(x), 0.5
     columns = Nystroem(gamma=gamma / 4, n_components=200).fit_transform(z)
     expected = LogisticRegression(C=2.0, max_iter=1000, tol=1e-8).fit(columns, labels).predict_proba(columns)
-    found = trained("svc", x, labels, classes=classes, gamma=gamma, C=2.0, balanced=False).predict(x)
+    own = {"gamma": gamma, "C": 2.0, "loss": "logistic", "balanced": False}
+    found = trained("svc", x, labels, classes=classes, **own).predict(x)
     np.testing.assert_allclose(found, expected, rtol=0, atol=5e-3)  # each ends near the lowest loss
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_with_every_row_a_landmark_margins_are_those_of_a_linear_machine_of_the_kernels_columns(classes):
+    x, y = crossed(200)
+    labels, gamma = np.digitize(y, [0.0, 1.0][: classes - 1]), 0.5
+    columns = Nystroem(gamma=gamma / 4, n_components=200).fit_transform(StandardScaler().fit_transform(x))
+    expected = LinearSVC(C=2.0, dual=False, tol=1e-8).fit(columns, labels).decision_function(columns)
+    model = trained("svc", x, labels, classes=classes, gamma=gamma, C=2.0, balanced=False)
+    found = np.log(model.predict(x))
+    ratio = (found - found[:, :1])[:, 1:]
+    steep = (expected - expected[:, :1])[:, 1:] if classes > 2 else 2 * expected[:, None]
+    slope = np.median(ratio / steep)
+    assert 0.1 < slope < 100
+    np.testing.assert_allclose(ratio, slope * steep, rtol=0, atol=0.01 * np.abs(ratio).max())
+
+
+@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+def test_it_tells_classes_apart_where_libsvm_does(loss):
+    (x, y), (far, _) = crossed(1000, noise=0.2), crossed(1000, seed=1)
+    labels = (y > 0).astype(int)
+    expected = SVC(gamma=0.25).fit(StandardScaler().fit_transform(x), labels)
+    found = trained("svc", x, labels, classes=2, gamma=1.0, C=1.0, loss=loss).predict(far)
+    assert np.mean(found.argmax(axis=1) == expected.predict(StandardScaler().fit(x).transform(far))) > 0.9
+
+
+def test_margins_that_did_not_hold_in_the_newest_rows_say_little():
+    x, y = crossed(1000)
+    labels = (y > 0).astype(int)
+    turned = np.where(np.arange(1000) >= 850, 1 - labels, labels)
+    sure, unsure = (trained("svc", x, told, classes=2, gamma=1.0).predict(x).max(axis=1) for told in (labels, turned))
+    assert np.median(unsure) < 0.55 < 0.8 < np.median(sure)
 
 
 def test_far_from_all_landmarks_every_row_gets_the_same():

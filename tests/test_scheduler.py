@@ -167,12 +167,12 @@ def result(progress: float, merit: float, reporting: bool = True) -> dict[str, A
     return {"progress": progress, "merit": merit, "reports": reporting, "done": progress >= 100.0}
 
 
-def raced(rivals: dict[str, tuple[str, float, bool]]) -> dict[str, float]:
+def raced(rivals: dict[str, tuple[str, float, bool]], **params: dict[str, Any]) -> dict[str, float]:
     """Where trials end, in percent, one after the other; given by name as family, merit and whether it reports."""
     scheduler, reached = PerFamily(), {}
     with watching(None, total=0, folds=FOLDS) as watch:
         for name, (family, merit, reporting) in rivals.items():
-            trial = SimpleNamespace(trial_id=name, config={"family": family})
+            trial = SimpleNamespace(trial_id=name, config={"family": family, "params": params.get(name, {})})
             scheduler.on_trial_add(None, trial)
             for progress in np.linspace(5.0, 100.0, 20):
                 reached[name], last = progress, result(progress, merit, reporting)
@@ -186,6 +186,12 @@ def raced(rivals: dict[str, tuple[str, float, bool]]) -> dict[str, float]:
 
 def test_a_trial_behind_others_of_its_family_is_ended_at_the_first_look():
     assert raced({"a": ("net", -0.2, True), "b": ("net", -0.5, True)}) == {"a": 100.0, "b": 15.0}
+
+
+@pytest.mark.parametrize(("key", "one", "other"), [("balanced", True, False), ("loss", "squared", "huber")])
+def test_losses_that_measure_something_else_are_not_compared(key, one, other):
+    rivals = {"a": ("net", -0.2, True), "b": ("net", -0.5, True), "c": ("net", -0.6, True)}
+    assert raced(rivals, a={key: one}, b={key: other}, c={key: other}) == {"a": 100.0, "b": 100.0, "c": 15.0}
 
 
 def test_the_only_trial_of_its_family_runs_to_its_end():

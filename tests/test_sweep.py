@@ -244,7 +244,7 @@ def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp
 
     longer, other = recipe("logistic", "extra_trees", "majority", trials=9), panel(seed=1)
     for changed, rows in ((longer, panel()), (wanted, other)):
-        with pytest.raises(ConfigError, match="another recipe or other rows"):
+        with pytest.raises(ConfigError, match="other families, options or rows"):
             sweep(changed, rows, storage=str(tmp_path), run_id="one", resume=True)
 
 

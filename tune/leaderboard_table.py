@@ -17,7 +17,9 @@ from tune.leaderboard import Row
 def render(rows: Sequence[Row]) -> Group:
     """For the terminal: baselines dimmed, each row with its lift over the best baseline; below, why some have none."""
     why = [Text(f"{row.family}: {row.error}", style="dim") for row in rows if row.error]
-    return Group(_table(rows), *why)
+    marked = any(row.failed or row.stopped for row in rows)
+    legend = [Text("-1✗: one trial failed; -1■: one was ended early, behind others of its family", style="dim")]
+    return Group(_table(rows), *(legend if marked else []), *why)
 
 
 def _table(rows: Sequence[Row]) -> Table:

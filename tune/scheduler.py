@@ -18,6 +18,9 @@ from tune.watch import note_behind
 FIRST = 12
 """Percent of the work after which a trial may be ended for the first time; then at three times as much."""
 
+LOSSES = ("balanced", "loss")
+"""Choices that change what a validation loss measures: trials that differ in them are not compared either."""
+
 KEPT = 3
 """Of this many trials at one point, the best goes on."""
 
@@ -52,7 +55,9 @@ class PerFamily(FIFOScheduler):
             self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def _of(self, trial: Any) -> AsyncHyperBandScheduler:
-        name = trial.config["family"]
+        params = trial.config["params"]
+        kinds = [value for key in LOSSES if isinstance(value := params.get(key), str | bool)]
+        name = repr((trial.config["family"], *kinds))
         if name not in self._families:
             self._families[name] = AsyncHyperBandScheduler(
                 time_attr="progress", metric="merit", mode="max", max_t=100, grace_period=FIRST, reduction_factor=KEPT

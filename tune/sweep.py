@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,7 +188,10 @@ def _claim(place: str, resume: bool, digest: str) -> None:
     if resume:
         with files.open_input_stream(f"{path}/{DIGEST}") as stream:
             if stream.read().decode() != digest:
-                raise ConfigError(f"the run at {place} was started on another recipe or other rows: start a new one")
+                raise ConfigError(
+                    f"the run at {place} was started on other families, options or rows: give the same ones, or start "
+                    "a new run"
+                )
         return
     files.create_dir(path)
     with files.open_output_stream(f"{path}/{DIGEST}") as stream:
@@ -204,7 +208,9 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():  # a trial that goes on after a crash reports its last fold again
+            warnings.filterwarnings("ignore", message="The reported value is ignored because this `step")
+            yield
     finally:
         logger.setLevel(levels[0])
         optuna.logging.set_verbosity(levels[1])

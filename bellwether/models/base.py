@@ -166,7 +166,8 @@ class Family:
     restore: Callable[[Bundle], Fitted] | None = None
 
     def walk(self, training: Training, params: Params) -> Walk:
-        """Fit, yielding the epochs of a family that reports them; returns the model. Between epochs threads are free."""
+        """Fit, yielding the epochs of a family that reports them, between which threads are free; returns the model."""
+        training.check_weights()
         threads = ThreadpoolController()  # of the libraries loaded by now; to look for them takes milliseconds
         with threads.limit(limits=1):
             made = self.fit(training, params)

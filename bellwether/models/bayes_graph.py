@@ -17,9 +17,10 @@ from scipy.special import ndtri
 from bellwether.models.base import LEVELS, Floats
 from bellwether.models.bayes_head import PROBIT, STEEPEST, ClassHead, ValueHead
 from bellwether.models.graph import assemble, assemble_values, constant
+from bellwether.models.heads import Nodes
 from bellwether.models.linear_graph import Scaler
 from bellwether.models.rows import Classes
-from bellwether.models.standardised import Nodes, rounded, standardised_nodes
+from bellwether.models.standardised import rounded, standardised_nodes
 
 LAST = "hidden"
 """What the last layer reads."""

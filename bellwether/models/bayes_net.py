@@ -131,13 +131,12 @@ def _classes(training: Training, params: Params) -> Walk:
 def _values(training: Training, params: Params) -> Walk:
     rows = value_rows(training)
     scaler = Scaler.of(rows.x, rows.weight)
-    centre = np.average(rows.y, axis=0, weights=rows.weight)
-    spread = np.sqrt(np.average((rows.y - centre) ** 2, axis=0, weights=rows.weight))
-    unit = np.where(spread > 0, spread, 1.0)
-    y = (rows.y - centre) / unit
+    values = Scaler.of(rows.y, rows.weight)
+    y = values(rows.y)
     layers = yield from _trained(replace(training, x=standardised(rows.x, scaler), y=y), params)
     body = Body(scaler=scaler, layers=layers)
-    return ValueNet(body=body, head=value_head(body(training.x), y, rows.weight), centre=centre, unit=unit)
+    head = value_head(body(training.x), y, rows.weight)
+    return ValueNet(body=body, head=head, centre=values.mean, unit=values.scale)
 
 
 def _trained(training: Training, params: Params) -> Generator[Epoch, None, Layers]:

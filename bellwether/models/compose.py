@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 from onnx import compose
 from onnx.utils import Extractor
 
+from bellwether.models.base import Fitted
 from bellwether.models.graph import INPUT, OUTPUT, VALUES
 
 
@@ -53,3 +55,11 @@ def part(graph: bytes, prefix: str) -> Part:
     for node in named.node:
         node.input[:] = [INPUT if name == prefix + INPUT else name for name in node.input]
     return Part(nodes=list(named.node), constants=list(named.initializer), result=prefix + result)
+
+
+def side_by_side(members: Sequence[Fitted]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
+    """Nodes and constants of all members' graphs, and the tensor that each writes."""
+    parts = [part(member.graph(), f"member_{k}/") for k, member in enumerate(members)]
+    nodes = [node for found in parts for node in found.nodes]
+    constants = [tensor for found in parts for tensor in found.constants]
+    return nodes, constants, [found.result for found in parts]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from bellwether.models.base import Family, Fitted, Params, Task, Training
-from bellwether.models.forest import forest
+from bellwether.models.trees.forest import forest
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

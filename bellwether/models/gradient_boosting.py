@@ -15,10 +15,10 @@ from scipy.special import log_softmax
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 from bellwether.models.base import Family, Floats, Params, Task, Training, Walk
-from bellwether.models.boosting import Losses, Problem, boosted
 from bellwether.models.rows import Singles
-from bellwether.models.shapley import explained
-from bellwether.models.trees import Ensemble, sided, sklearn_tree
+from bellwether.models.trees.boosting import Losses, Problem, boosted
+from bellwether.models.trees.ensemble import Ensemble, sided, sklearn_tree
+from bellwether.models.trees.shapley import explained
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -87,7 +87,7 @@ def fit(training: Training, params: Params) -> Walk:
 
 
 class GradientBoosting:
-    """scikit-learn's gradient boosting as a `bellwether.models.boosting.Library`."""
+    """scikit-learn's gradient boosting as a `bellwether.models.trees.boosting.Library`."""
 
     def losses(self, early: Problem, tail: Problem, params: Params) -> Losses:
         """Log loss or mean squared error, a few rounds at a time."""

@@ -18,10 +18,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bellwether.models.base import Family, Floats, Params, Task, Training, Walk
-from bellwether.models.boosting import PATIENCE, Losses, Problem, boosted
 from bellwether.models.rows import Singles
-from bellwether.models.shapley import explained
-from bellwether.models.trees import Ensemble, Tree, sided
+from bellwether.models.trees.boosting import PATIENCE, Losses, Problem, boosted
+from bellwether.models.trees.ensemble import Ensemble, Tree, sided
+from bellwether.models.trees.shapley import explained
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -123,7 +123,7 @@ def fit(training: Training, params: Params) -> Walk:
 
 
 class HistGradientBoosting:
-    """scikit-learn's histogram gradient boosting as a `bellwether.models.boosting.Library`."""
+    """scikit-learn's histogram gradient boosting as a `bellwether.models.trees.boosting.Library`."""
 
     def losses(self, early: Problem, tail: Problem, params: Params) -> Losses:
         """Log loss or half the mean squared error, some rounds at a time."""

@@ -12,9 +12,9 @@ import lightgbm
 import numpy as np
 
 from bellwether.models.base import Family, Floats, Params, Task, Training, Walk
-from bellwether.models.boosting import Losses, Problem, boosted
 from bellwether.models.rows import Singles
-from bellwether.models.trees import Ensemble, Tree, float32_below, sided
+from bellwether.models.trees.boosting import Losses, Problem, boosted
+from bellwether.models.trees.ensemble import Ensemble, Tree, float32_below, sided
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -95,7 +95,7 @@ def fit(training: Training, params: Params) -> Walk:
 
 
 class LightGBM:
-    """LightGBM as a `bellwether.models.boosting.Library`."""
+    """LightGBM as a `bellwether.models.trees.boosting.Library`."""
 
     def losses(self, early: Problem, tail: Problem, params: Params) -> Losses:
         """Log loss, or the loss on values, a round at a time; ends where no leaf can be split."""

@@ -24,7 +24,7 @@ BLOCK = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class Scaler:
-    """Mean and standard deviation of columns; a constant column has a scale of one.
+    """Mean and standard deviation of columns, or of values; one that is constant has a scale of one.
 
     >>> Scaler.of(np.array([[1.0, 5.0], [3.0, 5.0]], np.float32), np.ones(2))
     Scaler(mean=array([2., 5.]), scale=array([1., 1.]))

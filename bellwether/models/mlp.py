@@ -108,13 +108,12 @@ def fit(training: Training, params: Params) -> Walk:
 def _values(training: Training, params: Params) -> Walk:
     """Each step of the values is standardised for the fit, and put back in the last layer."""
     rows = value_rows(training)
-    center = np.average(rows.y, axis=0, weights=rows.weight)
-    spread = np.sqrt(np.average((rows.y - center) ** 2, axis=0, weights=rows.weight))
-    spread[spread == 0] = 1.0
-    shown = replace(training, y=(rows.y - center) / spread)
+    unit = Scaler.of(rows.y, rows.weight)
+    shown = replace(training, y=unit(rows.y))
     found = yield from _walk(MLPRegressor(**_settings(training, params)), shown, params["learning_rate"])
-    weights = (*found.weights[:-1], found.weights[-1] * spread)
-    return ValuesOf(outputs=Network(weights=weights, biases=(*found.biases[:-1], found.biases[-1] * spread + center)))
+    weights = (*found.weights[:-1], found.weights[-1] * unit.scale)
+    biases = (*found.biases[:-1], found.biases[-1] * unit.scale + unit.mean)
+    return ValuesOf(outputs=Network(weights=weights, biases=biases))
 
 
 def _settings(training: Training, params: Params) -> dict[str, Any]:

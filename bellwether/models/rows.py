@@ -96,8 +96,7 @@ def training_rows(training: Training) -> Rows:
     BadFeatures
         ``x`` is not a table, or a value is not finite as float32; the message has the row and column.
     ModelError
-        There are no rows, ``x`` and ``y`` differ in length, a class position is out of range, or a row counts for
-        nothing.
+        There are no rows, ``x`` and ``y`` differ in length, or a class position is out of range.
     """
     x, y, total = training.x, training.y, training.classes
     if len(x) != len(y) or len(y) == 0:
@@ -108,7 +107,7 @@ def training_rows(training: Training) -> Rows:
     return Rows(
         x=singles(x),
         y=compact.astype(np.int64),
-        weight=_weights(training),
+        weight=training.weight,
         classes=Classes(total=total, present=present.astype(np.int64)),
     )
 
@@ -121,25 +120,14 @@ def value_rows(training: Training) -> Values:
     BadFeatures
         As `training_rows`.
     ModelError
-        There are no rows, ``x`` and ``y`` differ in length, a value is not finite, or a row counts for nothing.
+        There are no rows, ``x`` and ``y`` differ in length, or a value is not finite.
     """
     x, y = training.x, training.y
     if len(x) != len(y) or len(y) == 0:
         raise ModelError(f"fit needs one value for each row, and at least one row; got {len(x)} rows, {len(y)} values")
     if not np.isfinite(y).all():
         raise ModelError(f"values to fit to must be finite: row {np.argwhere(~np.isfinite(y))[0][0]} is not")
-    return Values(x=singles(x), y=y, weight=_weights(training))
-
-
-def _weights(training: Training) -> Floats:
-    """Weights, one for each row. Positive: a class or a tail of rows that count for nothing has no loss."""
-    weight = training.weight
-    if weight.shape != training.ts.shape:
-        raise ModelError(f"fit needs one weight for each of {len(training.ts)} rows; got shape {weight.shape}")
-    if not (np.isfinite(weight) & (weight > 0)).all():
-        row = int(np.argmin(np.isfinite(weight) & (weight > 0)))
-        raise ModelError(f"weights must be positive and finite; row {row} has {weight[row]}: leave out such rows")
-    return weight
+    return Values(x=singles(x), y=y, weight=training.weight)
 
 
 def singles(x: NDArray[np.floating], names: tuple[str, ...] = ()) -> Singles:

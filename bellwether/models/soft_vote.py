@@ -13,7 +13,7 @@ import numpy as np
 from onnx import helper
 
 from bellwether.models.base import Family, Fitted, Floats, Params, Task, Training
-from bellwether.models.compose import part
+from bellwether.models.compose import side_by_side
 from bellwether.models.constant import only_class
 from bellwether.models.graph import assemble, assemble_values, constant
 from bellwether.models.members import LINEAR, OTHERS, fitted_members
@@ -43,13 +43,11 @@ class SoftVote:
 
     def graph(self) -> bytes:
         """The members' graphs side by side, and their weighted sum."""
-        parts = [part(member.graph(), f"member_{k}/") for k, member in enumerate(self.members)]
-        nodes = [node for found in parts for node in found.nodes]
-        constants = [tensor for found in parts for tensor in found.constants]
-        for k, (found, weight) in enumerate(zip(parts, self.weights, strict=True)):
+        nodes, constants, results = side_by_side(self.members)
+        for k, (found, weight) in enumerate(zip(results, self.weights, strict=True)):
             constants.append(constant(f"weight_{k}", np.array([weight], np.float32)))
-            nodes.append(helper.make_node("Mul", [found.result, f"weight_{k}"], [f"share_{k}"]))
-        nodes.append(helper.make_node("Sum", [f"share_{k}" for k in range(len(parts))], ["result"]))
+            nodes.append(helper.make_node("Mul", [found, f"weight_{k}"], [f"share_{k}"]))
+        nodes.append(helper.make_node("Sum", [f"share_{k}" for k in range(len(results))], ["result"]))
         if self.task is Task.REGRESS:
             return assemble_values(nodes, constants, "result", self.n_features, self.columns)
         classes = Classes(total=self.columns, present=np.arange(self.columns))

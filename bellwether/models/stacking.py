@@ -28,7 +28,7 @@ from scipy.special import log_softmax, softmax
 
 from bellwether.errors import ModelError
 from bellwether.models.base import Family, Fitted, Floats, Ints, Params, Task, Training
-from bellwether.models.compose import part
+from bellwether.models.compose import side_by_side
 from bellwether.models.constant import only_class
 from bellwether.models.graph import assemble, assemble_values, constant
 from bellwether.models.members import LINEAR, OTHERS, fitted_members
@@ -61,19 +61,17 @@ class Pool:
 
     def graph(self) -> bytes:
         """The members' graphs side by side, and the softmax of their weighted log-probabilities."""
-        parts = [part(member.graph(), f"member_{k}/") for k, member in enumerate(self.members)]
-        nodes = [node for found in parts for node in found.nodes]
-        constants = [tensor for found in parts for tensor in found.constants]
+        nodes, constants, results = side_by_side(self.members)
         constants += [constant("floor", np.array(FLOOR, np.float32)), constant("present", self.classes.present)]
-        for k, (found, weight) in enumerate(zip(parts, self.weights, strict=True)):
+        for k, (found, weight) in enumerate(zip(results, self.weights, strict=True)):
             constants.append(constant(f"weight_{k}", np.array([weight], np.float32)))
             nodes += [
-                helper.make_node("Gather", [found.result, "present"], [f"kept_{k}"], axis=1),
+                helper.make_node("Gather", [found, "present"], [f"kept_{k}"], axis=1),
                 helper.make_node("Clip", [f"kept_{k}", "floor"], [f"heard_{k}"]),
                 helper.make_node("Log", [f"heard_{k}"], [f"log_{k}"]),
                 helper.make_node("Mul", [f"log_{k}", f"weight_{k}"], [f"share_{k}"]),
             ]
-        nodes.append(helper.make_node("Sum", [f"share_{k}" for k in range(len(parts))], ["pooled"]))
+        nodes.append(helper.make_node("Sum", [f"share_{k}" for k in range(len(results))], ["pooled"]))
         nodes.append(helper.make_node("Softmax", ["pooled"], ["result"], axis=-1))
         return assemble(nodes, constants, "result", self.n_features, self.classes)
 
@@ -94,14 +92,12 @@ class Blend:
 
     def graph(self) -> bytes:
         """The members' graphs side by side, their weighted sum and the intercept."""
-        parts = [part(member.graph(), f"member_{k}/") for k, member in enumerate(self.members)]
-        nodes = [node for found in parts for node in found.nodes]
-        constants = [tensor for found in parts for tensor in found.constants]
+        nodes, constants, results = side_by_side(self.members)
         constants.append(constant("intercept", np.array([self.intercept], np.float32)))
-        for k, (found, weight) in enumerate(zip(parts, self.weights, strict=True)):
+        for k, (found, weight) in enumerate(zip(results, self.weights, strict=True)):
             constants.append(constant(f"weight_{k}", np.array([weight], np.float32)))
-            nodes.append(helper.make_node("Mul", [found.result, f"weight_{k}"], [f"share_{k}"]))
-        nodes.append(helper.make_node("Sum", ["intercept", *(f"share_{k}" for k in range(len(parts)))], ["result"]))
+            nodes.append(helper.make_node("Mul", [found, f"weight_{k}"], [f"share_{k}"]))
+        nodes.append(helper.make_node("Sum", ["intercept", *(f"share_{k}" for k in range(len(results)))], ["result"]))
         return assemble_values(nodes, constants, "result", self.n_features, 1)
 
 

@@ -8,11 +8,9 @@ from onnx import TensorProto, helper
 
 from bellwether.models.base import Floats
 from bellwether.models.graph import INPUT, constant
+from bellwether.models.heads import Nodes
 from bellwether.models.linear_graph import Scaler
 from bellwether.models.rows import Singles
-
-Nodes = tuple[list[onnx.NodeProto], list[onnx.TensorProto]]
-"""Nodes in the order they run, and the arrays they name."""
 
 LIMIT = 5.0
 """Standard deviations at which a column ends: one freak row cannot throw the weights, nor an answer."""

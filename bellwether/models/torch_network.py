@@ -14,7 +14,7 @@ from bellwether.models.graph import INPUT
 from bellwether.models.torch_graph import Writer, array, first_rows, integers, some_rows
 from bellwether.models.torch_heads import Head
 
-LIMIT = 8.0
+LIMIT = 5.0
 """Standard deviations beyond which a feature says no more: one stray value does not drown the others."""
 
 

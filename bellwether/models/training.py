@@ -70,9 +70,26 @@ class Training:
         """Values a row has; 1 for classes."""
         return 1 if self.classes else int(self.y.shape[1])
 
+    def check_weights(self) -> None:
+        """Raise `ModelError` unless every row counts: a class or a tail of rows that do not has no loss."""
+        if self.weight.shape != self.ts.shape:
+            raise ModelError(f"fit needs one weight for each of {len(self.ts)} rows; got shape {self.weight.shape}")
+        counts = np.isfinite(self.weight) & (self.weight > 0)
+        if not counts.all():
+            row = int(np.argmin(counts))
+            raise ModelError(f"weights must be positive and finite; row {row} has {self.weight[row]}: leave it out")
+
     def at(self, rows: NDArray[Any]) -> Training:
-        """The rows at these positions, or where this mask holds."""
+        """The rows at these positions, or where this mask holds; their mean weight is one again.
+
+        >>> rows = replace(plain(np.zeros((3, 1)), np.zeros(3)), weight=np.array([0.5, 0.5, 2.0]))
+        >>> rows.at(np.array([0, 1])).weight.tolist()
+        [1.0, 1.0]
+        """
         cut = {name: getattr(self, name)[rows] for name in ("x", "y", "ts", "t1", "who", "weight")}
+        total = cut["weight"].sum()
+        if total > 0:
+            cut["weight"] = cut["weight"] * (len(cut["weight"]) / total)
         return replace(self, **cut)
 
     def parted(self, share: float) -> tuple[Training, Training]:

@@ -14,9 +14,9 @@ import xgboost
 from scipy.special import logit
 
 from bellwether.models.base import Family, Floats, Params, Task, Training, Walk
-from bellwether.models.boosting import Losses, Problem, boosted
 from bellwether.models.rows import Singles
-from bellwether.models.trees import Ensemble, Tree, sided
+from bellwether.models.trees.boosting import Losses, Problem, boosted
+from bellwether.models.trees.ensemble import Ensemble, Tree, sided
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -87,7 +87,7 @@ def fit(training: Training, params: Params) -> Walk:
 
 
 class XGBoost:
-    """XGBoost as a `bellwether.models.boosting.Library`."""
+    """XGBoost as a `bellwether.models.trees.boosting.Library`."""
 
     def losses(self, early: Problem, tail: Problem, params: Params) -> Losses:
         """Log loss or root mean squared error, a round at a time."""

@@ -194,9 +194,11 @@ def judge(
         _comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings, plan) for rival in baselines
     ]
     direction = _direction(champion, ts, y, n_classes, settings)
-    hardest = min(against, key=lambda c: c.low)
+    closest = sorted(against, key=lambda c: c.low)
+    unbeaten = [c for c in closest if _why_not(c, gate.min_lift)]
+    hardest = (unbeaten or closest)[0]
     failed = _too_short(times, needed)
-    failed += [why for c in against if (why := _why_not(c, gate.min_lift))]
+    failed += [why for c in unbeaten if (why := _why_not(c, gate.min_lift))]
     if directional and (why := _no_direction(direction)):
         failed.append(why)
     return Verdict(

@@ -10,7 +10,7 @@ import numpy as np
 
 from bellwether.models.base import Floats
 from bellwether.models.rows import Singles
-from bellwether.models.trees import Ensemble, Tree
+from bellwether.models.trees.ensemble import Ensemble, Tree
 
 
 def explained(ensemble: Ensemble, x: Singles) -> tuple[Floats, Floats]:

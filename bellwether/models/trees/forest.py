@@ -9,10 +9,11 @@ import numpy as np
 
 from bellwether.models.base import Fitted, Floats, Params, Training
 from bellwether.models.constant import only_class
+from bellwether.models.linear_graph import Scaler
 from bellwether.models.rows import Singles, training_rows, value_rows
-from bellwether.models.shapley import explained
-from bellwether.models.tree_model import Scale, TreeClasses, TreeValues
-from bellwether.models.trees import Ensemble, sklearn_tree
+from bellwether.models.trees.ensemble import Ensemble, sklearn_tree
+from bellwether.models.trees.served import TreeClasses, TreeValues
+from bellwether.models.trees.shapley import explained
 
 
 class Make(Protocol):
@@ -69,8 +70,8 @@ def forest(training: Training, params: Params, classifier: Make, regressor: Make
     settings = {k: v for k, v in params.items() if k != "class_weight"} | {"n_jobs": 1, "random_state": training.seed}
     if not training.classes:
         values = value_rows(training)
-        scale = Scale.of(values.y, values.weight)
-        y = scale.standard(values.y)
+        scale = Scaler.of(values.y, values.weight)
+        y = scale(values.y)
         estimator = regressor(**settings).fit(values.x, y[:, 0] if training.steps == 1 else y, values.weight)
         machine = ForestMachine(estimator=estimator, targets=training.steps)
         return TreeValues(machine=machine, scale=scale, n_features=values.x.shape[1])

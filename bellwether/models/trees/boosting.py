@@ -21,9 +21,10 @@ import numpy as np
 
 from bellwether.models.base import Epoch, Floats, Ints, Params, Walk
 from bellwether.models.constant import only_class
+from bellwether.models.linear_graph import Scaler
 from bellwether.models.rows import Singles, training_rows, value_rows
 from bellwether.models.training import Training
-from bellwether.models.tree_model import Machine, Scale, TreeClasses, TreeValues
+from bellwether.models.trees.served import Machine, TreeClasses, TreeValues
 
 TAIL = 0.15
 """Share of the timestamps that rounds are counted on."""
@@ -91,7 +92,7 @@ def boosted(training: Training, params: Params, library: Library) -> Walk:
     if training.classes:
         return (yield from _classes(training, params, library))
     rows = value_rows(training)
-    scale = Scale.of(rows.y, rows.weight)
+    scale = Scaler.of(rows.y, rows.weight)
     rounds = yield from _rounds(training, params, library)
     machine = library.machine(_values(training, scale), params, rounds)
     return TreeValues(machine=machine, scale=scale, n_features=rows.x.shape[1])
@@ -111,7 +112,7 @@ def _rounds(training: Training, params: Params, library: Library) -> Generator[E
     """How many rounds are best on the tail."""
     early, tail = training.parted(TAIL)
     if not training.classes:
-        scale = Scale.of(early.y, early.weight)
+        scale = Scaler.of(early.y, early.weight)
         parts = _values(early, scale), _values(tail, scale)
     else:
         present = np.unique(early.y)
@@ -168,6 +169,6 @@ def _labels(training: Training, present: Ints, factors: Floats) -> Problem:
     )
 
 
-def _values(training: Training, scale: Scale) -> Problem:
+def _values(training: Training, scale: Scaler) -> Problem:
     rows = value_rows(training)
-    return Problem(x=rows.x, y=scale.standard(rows.y), weight=rows.weight, classes=0, seed=training.seed)
+    return Problem(x=rows.x, y=scale(rows.y), weight=rows.weight, classes=0, seed=training.seed)

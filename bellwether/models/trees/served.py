@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bellwether.models.base import Floats
+from bellwether.models.linear_graph import Scaler
 from bellwether.models.rows import Classes, Singles, singles
-from bellwether.models.trees import Ensemble, class_graph, value_graph
+from bellwether.models.trees.ensemble import Ensemble, class_graph, value_graph
 
 
 class Machine(Protocol):
@@ -82,30 +83,6 @@ class TreeClasses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """The mean and size of values in training: squared losses, their regularisation and stopping are then in one unit.
-
-    >>> scale = Scale.of(np.array([[1.0], [3.0]]), np.ones(2))
-    >>> scale.standard(np.array([[3.0]])), scale.mean + scale.size
-    (array([[1.]]), array([3.]))
-    """
-
-    mean: Floats
-    size: Floats
-
-    @classmethod
-    def of(cls, y: Floats, weight: Floats) -> Scale:
-        """Weighted mean and standard deviation (steps,) of values (n, steps); 1 for values that are all alike."""
-        mean = np.average(y, axis=0, weights=weight)
-        size = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
-        return cls(mean=mean, size=np.where(size > 0, size, 1.0))
-
-    def standard(self, y: Floats) -> Floats:
-        """Values with mean 0 and size 1."""
-        return np.asarray((y - self.mean) / self.size)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TreeValues:
     """Values from trees that were trained on standardised ones.
 
@@ -113,22 +90,23 @@ class TreeValues:
     ----------
     machine : Machine
         Its targets are the steps.
-    scale : Scale
+    scale : Scaler
+        Of the values: squared losses, their regularisation and stopping are in one unit.
     n_features : int
         Columns of a row.
     """
 
     machine: Machine
-    scale: Scale
+    scale: Scaler
     n_features: int
 
     def predict(self, x: Floats) -> Floats:
         """Values (n, steps)."""
-        return np.asarray(self.scale.mean + self.scale.size * self.machine.margins(singles(x)))
+        return np.asarray(self.scale.mean + self.scale.scale * self.machine.margins(singles(x)))
 
     def graph(self) -> bytes:
         """The sum of the trees, in the unit of the values."""
-        return value_graph(self.machine.ensemble(), self.scale.size, self.scale.mean)
+        return value_graph(self.machine.ensemble(), self.scale.scale, self.scale.mean)
 
     def gain(self) -> Floats:
         """Shares of the columns; see `bellwether.models.explained.Explained`."""
@@ -136,12 +114,12 @@ class TreeValues:
 
     def contributions(self, x: Floats) -> Floats:
         """What each column adds (n, columns, steps), in the unit of the values."""
-        return np.asarray(self.machine.explain(singles(x))[0] * self.scale.size)
+        return np.asarray(self.machine.explain(singles(x))[0] * self.scale.scale)
 
     def bias(self) -> Floats:
         """What contributions are added to (steps,)."""
         bias = self.machine.explain(np.zeros((1, self.n_features), np.float32))[1]
-        return np.asarray(self.scale.mean + self.scale.size * bias)
+        return np.asarray(self.scale.mean + self.scale.scale * bias)
 
 
 def _shares(gain: NDArray[np.float64]) -> Floats:
