@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED := 0
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test lint types check bench clean
+.PHONY: help install demo test test-ray test-alone lint types check bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,7 +23,13 @@ demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
 	$(BIN)/bellwether demo
 
 test: $(READY) check  ## Lint, check types and layers, run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	+$(MAKE) --jobs 2 --output-sync=target --no-print-directory test-ray test-alone
+
+test-ray:  # those that share a local Ray cluster; the others need none, and run beside them
+	$(BIN)/python -m pytest -m ray
+
+test-alone:
+	$(BIN)/python -m pytest -m "not ray"
 
 check: lint types  ## Static checks only
 

@@ -18,22 +18,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 MARKET_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (``-n``), all tests that need Ray share one and its cluster, and begin first.
-
-    Of the others a file is a group, so that what its fixtures make is made once.
-    """
-    items.sort(key=lambda item: not _needs_ray(item))
-    for item in items:
-        together = "ray" if _needs_ray(item) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
-def _needs_ray(item: pytest.Item) -> bool:
-    return item.get_closest_marker("ray") is not None or "ray_cluster" in getattr(item, "fixturenames", ())
-
-
 @pytest.fixture(scope="session")
 def market_data() -> Path:
     """Real market files, read in place; a test that needs them skips where they are absent."""
