@@ -87,7 +87,7 @@ def test_a_port_that_is_taken_is_refused():
         (["score", "ticks"], "ticks makes no index signal to score"),
         (["serve", "ticks"], "ticks names no app to serve it"),
         (["demo", "ticks"], "ticks serves nothing, so it has no demo"),
-        (["train", "price-forecast"], "lightgbm cannot regress"),
+        (["train", "price-forecast", "--families", "logistic"], "logistic cannot regress"),
     ],
 )
 def test_what_a_recipe_cannot_do_is_said_before_anything_is_started(command, said, home, capsys):
