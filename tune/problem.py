@@ -17,7 +17,7 @@ from bellwether.models.base import Family, Params
 from bellwether.models.training import Task, Training
 from bellwether.validation.scores import SCORES
 from bellwether.validation.uniqueness import uniqueness_weights
-from bellwether.validation.walk_forward import Split, split
+from bellwether.validation.walk_forward import split
 from data.panel import Panel
 from data.targets import target_kind
 from tune.inputs import Inputs, inputs
@@ -181,6 +181,3 @@ def _labelled(recipe: Recipe, panel: Panel, train: Ints, test: Ints) -> Labelled
     equal = recipe.search.weights == "equal"
     weight = np.ones(len(train)) if equal else uniqueness_weights(panel.ts[train], panel.t1[train], panel.who[train])
     return LabelledFold(train=train, test=test, labels=labels, edges=edges, weight=weight)
-
-
-__all__ = ["METRIC", "LabelledFold", "Problem", "Split", "digest", "metric_of", "pose"]
