@@ -15,8 +15,8 @@ import httpx
 from bellwether.models.artefact import Artefact
 from benchmarks.installation import artefact, prepare
 from data.lake import Lake
-from serve_apps.component_predictor import ComponentPredictor, shards
-from serve_apps.index_ingress import IndexSignal, Model
+from serve_apps.index.component_predictor import ComponentPredictor, shards
+from serve_apps.index.ingress import IndexSignal, Model
 from serve_apps.stores import Stores
 
 SERVING = {"coverage_floor": 0.5, "timeout_s": 1.0, "refresh_s": 0.02}

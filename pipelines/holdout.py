@@ -14,7 +14,7 @@ from bellwether.models.predictor import Predictor
 from data.features import features_of
 from data.panel import Panel, load_panel
 from pipelines.workspace import Workspace
-from serve_apps.shard_state import check_contract
+from serve_apps.models.checks import check_contract
 from tune.inputs import inputs
 
 Floats = NDArray[np.float64]

@@ -15,9 +15,9 @@ from bellwether.config import Recipe, Settings, load_recipe
 from bellwether.config.recipe import Frozen
 from bellwether.errors import ConfigError
 from data.features import features_of
-from serve_apps.component_predictor import ComponentPredictor, shards
-from serve_apps.index_ingress import IndexSignal, Model
-from serve_apps.shard_state import check_contract
+from serve_apps.index.component_predictor import ComponentPredictor, shards
+from serve_apps.index.ingress import IndexSignal, Model
+from serve_apps.models.checks import check_contract
 from serve_apps.stores import Stores
 
 ONGOING = 64

@@ -17,10 +17,10 @@ from benchmarks.installation import artefact, bars, prepare, put_bars, put_weigh
 from data.features import feature_set
 from data.features.tables import component_slices, feature_table, universe_context
 from data.lake import Lake
-from serve_apps.component_predictor import ComponentPredictor, Explained
 from serve_apps.following import Following
-from serve_apps.posted import Posted, Refused
-from serve_apps.shard_state import ShardState, newest_time
+from serve_apps.index.component_predictor import ComponentPredictor, Explained
+from serve_apps.index.posted import Posted, Refused
+from serve_apps.index.shard_state import ShardState, newest_time
 
 TS = session_closes(30)
 HOUR = 3_600_000_000_000

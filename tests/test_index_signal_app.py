@@ -20,7 +20,7 @@ from bellwether.errors import NoChampion, UnknownName
 from benchmarks.in_process import App
 from benchmarks.installation import bars, install, put_bars, session_closes
 from serve_apps import APPS, builder
-from serve_apps.answers import ComponentAnswer, Health, ModelInfo, SignalAnswer
+from serve_apps.index.answers import ComponentAnswer, Health, ModelInfo, SignalAnswer
 from serve_apps.index_signal import IndexSignalArgs, build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -271,7 +271,7 @@ def test_openapi_describes_every_endpoint_with_examples(app):
 
 
 def test_examples_in_the_documentation_are_valid_messages(app):
-    from serve_apps.schemas import BAR, REQUEST, BatchRequest, PostedBar, PredictRequest
+    from serve_apps.index.schemas import BAR, REQUEST, BatchRequest, PostedBar, PredictRequest
 
     PostedBar.model_validate(BAR)
     PredictRequest.model_validate(REQUEST)

@@ -9,7 +9,7 @@ from ray.exceptions import RayError
 
 from benchmarks.in_process import App
 from benchmarks.installation import bars, session_closes
-from serve_apps.answers import BatchAnswer
+from serve_apps.index.answers import BatchAnswer
 
 TS = session_closes(30)
 

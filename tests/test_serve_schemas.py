@@ -18,10 +18,10 @@ from bellwether.config.recipe import Session
 from data.intake.quality import screen_rows
 from data.records import BARS
 from data.sources.base import RAW
-from serve_apps.component_predictor import shards
-from serve_apps.errors import LONGEST, SHOWN, refusal, unprocessable
-from serve_apps.schemas import MAX_BARS, MAX_ITEMS, BatchRequest, PostedBar, PredictRequest, to_ns
-from serve_apps.wire import by_class, dumps
+from serve_apps.index.component_predictor import shards
+from serve_apps.index.schemas import MAX_BARS, MAX_ITEMS, BatchRequest, PostedBar, PredictRequest, to_ns
+from serve_apps.index.wire import by_class, dumps
+from serve_apps.web.problems import LONGEST, SHOWN, refusal, unprocessable
 
 BAR = {"ts_event": "2025-06-25T16:30:00Z", "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 100}
 NOON = pd.Timestamp("2025-06-25T16:30:00Z").value

@@ -28,9 +28,10 @@ from data.features.market import component_features
 from data.features.tables import component_slices, universe_context
 from data.lake import Lake
 from data.panel import Panel
-from serve_apps.component_predictor import ComponentPredictor, Explained
-from serve_apps.posted import Posted, Refused
-from serve_apps.shard_state import ShardState, check_contract
+from serve_apps.index.component_predictor import ComponentPredictor, Explained
+from serve_apps.index.posted import Posted, Refused
+from serve_apps.index.shard_state import ShardState
+from serve_apps.models.checks import check_contract
 from serve_apps.window import window
 from tune.inputs import inputs
 

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from bellwether.signal import Absence, Prediction
-from serve_apps.component_predictor import Answers
+from serve_apps.index.component_predictor import Answers
 
 FAILURES = (RayError, RayServeException)
 """A shard that is down, restarting or overloaded, or whose code raised."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from bellwether.actions import ACTIONS, SCORES
@@ -10,11 +9,6 @@ from bellwether.signal import Component, Signal
 from bellwether.trading_time import iso
 
 Json = dict[str, Any]
-
-
-def dumps(value: object) -> bytes:
-    """JSON in UTF-8. NaN and infinity, which JSON does not have, are an error here and not a surprise elsewhere."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def signal_json(signal: Signal, model: Json) -> Json:

@@ -18,15 +18,16 @@ from bellwether.signal import Absence, compose, newest_bar
 from bellwether.signal_policy import SignalPolicy
 from data.lake import Lake
 from data.weights.table import WeightTable, load_weights, weights_kind
-from serve_apps.answers import AWAY, UNKNOWN, BatchAnswer, ComponentAnswer, Health, ModelInfo, SignalAnswer
-from serve_apps.component_predictor import Explained
-from serve_apps.errors import install, not_found, refusal, unavailable, unprocessable
 from serve_apps.following import Following
-from serve_apps.posted import Posted, Refused
-from serve_apps.schemas import LATEST, BatchRequest, PredictRequest
-from serve_apps.shard_client import Round, ShardClient, Unanswered
+from serve_apps.index.answers import AWAY, UNKNOWN, BatchAnswer, ComponentAnswer, Health, ModelInfo, SignalAnswer
+from serve_apps.index.component_predictor import Explained
+from serve_apps.index.posted import Posted, Refused
+from serve_apps.index.schemas import LATEST, BatchRequest, PredictRequest
+from serve_apps.index.shard_client import Round, ShardClient, Unanswered
+from serve_apps.index.wire import Json, prediction_json, signal_json
 from serve_apps.stores import Stores
-from serve_apps.wire import Json, dumps, prediction_json, signal_json
+from serve_apps.web.bodies import dumps
+from serve_apps.web.problems import install, not_found, refusal, unavailable, unprocessable
 
 
 @dataclass(frozen=True, kw_only=True)

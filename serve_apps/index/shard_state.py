@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bellwether.actions import ACTIONS
 from bellwether.config.recipe import Recipe
-from bellwether.errors import ModelError
-from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.artefact import Artefact
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence, Prediction
 from data.features import features_of
-from data.features.base import FeatureSet, Floats, Ints
+from data.features.base import Floats, Ints
 from data.features.market import MarketContext, component_features
 from data.features.tables import Slices, universe_context
 from data.lake import Lake
@@ -23,6 +21,7 @@ from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
 from data.wall import times
 from data.weights.table import weights_kind
+from serve_apps.models.checks import check_contract
 from serve_apps.window import window
 
 
@@ -112,32 +111,6 @@ class ShardState:
             return Absence(status="missing", reason=f"the model looks at {self.lookback} bars whose features are known")
         prediction = Prediction(symbol=symbol, ts_event=int(times(bars)[-1]), probabilities=self.predict(seen))
         return Newest(prediction=prediction, features=self.named(x[-1]))
-
-
-def check_contract(contract: Contract, recipe: Recipe, features: FeatureSet) -> None:
-    """Raise `ModelError`, with both sides, if the model was made for something else than what would be served."""
-    pairs = {
-        "feature definition": (contract.definition, features.definition),
-        "feature order": (contract.features, features.outputs),
-        "class order": (contract.classes, ACTIONS),
-        "interval": (contract.interval, recipe.interval or recipe.record),
-        "components": (contract.symbols, recipe.universe.symbols),
-        "horizon": (contract.horizon, recipe.target.horizon),
-        "overnight": (contract.overnight, recipe.target.overnight),
-        "columns": (contract.reads, "features"),
-    }
-    if recipe.target.overnight == "drop":  # a window of training rows skips the last bar of a session
-        pairs["lookback"] = (contract.lookback, 1)
-    for what, (model, served) in pairs.items():
-        if model != served:
-            raise ModelError(
-                f"the model's {what} is {_text(model)} and the one served is {_text(served)}: train {recipe.name} "
-                "again, or serve the version that belongs to it"
-            )
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def newest_time(context: MarketContext) -> int:

@@ -1,4 +1,4 @@
-"""Messages as they leave. They describe the API; bodies are written by `serve_apps.wire` and not checked again."""
+"""Messages as they leave. They describe the API; bodies are written by `wire` and not checked again."""
 
 from __future__ import annotations
 

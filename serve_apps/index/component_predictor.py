@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bellwether.config.recipe import Recipe
 from bellwether.signal import Absence, Prediction
 from serve_apps.following import Following
-from serve_apps.posted import Posted, PostedFeatures, Refused, posted_features
-from serve_apps.shard_state import Newest, ShardState, View, newest_time
+from serve_apps.index.posted import Posted, PostedFeatures, Refused, posted_features
+from serve_apps.index.shard_state import Newest, ShardState, View, newest_time
 from serve_apps.stores import Stores
 
 
