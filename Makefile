@@ -22,8 +22,8 @@ install: $(READY)  ## Make the environment in .venv
 demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
 	$(BIN)/bellwether demo
 
-test: $(READY) check  ## Lint, check types and layers, run the tests
-	+$(MAKE) --jobs 2 --output-sync=target --no-print-directory test-ray test-alone
+test: $(READY)  ## Lint, check types and layers, run the tests
+	+$(MAKE) --jobs 3 --output-sync=target --no-print-directory check test-ray test-alone
 
 test-ray:  # those that share a local Ray cluster; the others need none, and run beside them
 	$(BIN)/python -m pytest -m ray

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune.report_champion import held_scores
+from tune.report_champion import held_scores, holdout
 from tune.report_closeups import confusion_counts, confusion_share, ranked
 from tune.report_html import data, tag
 from tune.report_sweep import Sweep, shown
@@ -96,3 +96,11 @@ def test_confusion_is_added_up_over_folds_and_shared_by_row():
 def test_holdout_scores_keep_their_bounds_and_gaps_are_left_out():
     scores = {"skill": {"value": 0.1, "low": 0.0, "high": 0.2}, "mae": {"value": None, "low": None, "high": None}}
     assert held_scores({"holdout": {"scores": scores, "rows": 7}}) == {"skill": (0.1, 0.0, 0.2)}
+
+
+def test_the_untouched_segment_says_how_often_intervals_held():
+    step = {"promised": 0.9, "measured": {"value": 0.902, "low": 0.885, "high": 0.918}, "width": 0.0865}
+    shown = str(holdout(Sweep(recipe="r", run_id="1", families=(), contract={"conformal": {"steps": [step]}})))
+    assert all(text in shown for text in ("90%", "0.9020 (0.8850 to 0.9180)", "0.0865"))
+    without = str(holdout(Sweep(recipe="r", run_id="1", families=(), contract={"conformal": {}})))
+    assert "intervals of its values held" not in without

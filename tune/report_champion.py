@@ -73,7 +73,12 @@ def holdout(sweep: Sweep) -> Html:
     parts: list[Html | None] = [chart(figure, note=_span(sweep) + off_scale(outside)) if figure else None]
     if figure is None:
         parts = [missing("The contract has no figures of the untouched segment.")]
-    told = _direction(sweep.verdict), _against(sweep.verdict, metric), _all_scores(scores)
+    told = (
+        _direction(sweep.verdict),
+        _held(mapping(sweep.contract.get("conformal"))),
+        _against(sweep.verdict, metric),
+        _all_scores(scores),
+    )
     return section("holdout", "The untouched segment", says, *parts, *told)
 
 
@@ -98,6 +103,17 @@ def _direction(found: Result) -> Html | None:
     if value is None or low is None or high is None:
         return None
     return tag("p", f"Direction alone, where 0 is what guessing scores: {_interval(bounds)}.")
+
+
+def _held(conformal: Result) -> Html | None:
+    """What the champion's intervals promised and how often they held, a row a step."""
+    rows = []
+    for step, one in enumerate(records(conformal.get("steps")), start=1):
+        promised, bounds = number(one.get("promised")), _bounds(mapping(one.get("measured")))
+        if promised is not None and bounds[0] is not None:
+            rows.append([str(step), f"{promised:.0%}", _interval(bounds), shown(one.get("width"))])
+    head = ["step", "share promised", "share held", "mean width"]
+    return table("How often the intervals of its values held, on the untouched segment", head, rows) if rows else None
 
 
 def _dot(name: str, role: str, bounds: Bounds) -> Dot:

@@ -4,8 +4,9 @@ onnxruntime's dynamic quantisation (1.31) knows LSTM layers and matrix products:
 The scale of a layer's input is that of all rows asked at once, so nothing has to be calibrated, but a row's answer
 depends a little on the rows beside it.
 
-At the sizes that the families have by default it makes the file of an LSTM three to four times smaller and one row
-hardly faster; from some 256 states on it is about twice as fast (``benchmarks/study_quantise.py``).
+A recipe asks for it with ``precision: int8``. At the sizes that the families have by default it makes the file of an
+LSTM three to four times smaller and one row hardly faster; from some 256 states on it is about twice as fast
+(``benchmarks/study_quantise.py``).
 
 Source: Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference"
 (2018).
