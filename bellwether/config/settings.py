@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         Directory where sweeps leave their page, table and figures.
     ledger : str
         The promotion ledger, a file that is only ever appended to.
+    keys : str
+        The hashes of the API keys that served apps accept, a file.
+    api_key : SecretStr, optional
+        The key that this installation's own commands send to a served app.
     market_data : Path
         Directory that relative source paths of recipes are taken from.
     """
@@ -35,11 +39,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BELLWETHER_", frozen=True, extra="ignore")
 
     home: Path = Field(default=Path(".bellwether"), validate_default=True)
-    lake: str = ""
-    tracking_uri: str = ""
+    lake: str = Field(default="", repr=False)  # this and the next may hold a password
+    tracking_uri: str = Field(default="", repr=False)
     runs: str = ""
     reports: str = ""
     ledger: str = ""
+    keys: str = ""
+    api_key: SecretStr | None = None
     market_data: Path = Field(default=Path("../shared/data"), validate_default=True)
 
     @field_validator("home", "market_data")
@@ -57,9 +63,10 @@ class Settings(BaseSettings):
             "runs": str(home / "runs"),
             "reports": str(home / "reports"),
             "ledger": str(home / "promotions.jsonl"),
+            "keys": str(home / "keys.json"),
         }
         chosen = {name: value for name, value in values.items() if value not in (None, "")}
-        for name in ("lake", "runs", "reports", "ledger"):
+        for name in ("lake", "runs", "reports", "ledger", "keys"):
             if name in chosen and "://" not in str(chosen[name]):
                 chosen[name] = str(Path(str(chosen[name])).expanduser().absolute())
         return below | chosen

@@ -8,14 +8,16 @@ from typing import Any, Protocol
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
-from serve_apps.models.served import Champion
+from bellwether.errors import BellwetherError
+from serve_apps.models.served import Named
 from serve_apps.web.bodies import answer
+from serve_apps.web.problems import problems, unavailable
 
 
 class Common(Protocol):
     """What an app says of itself."""
 
-    def champions(self) -> Sequence[Champion]:
+    def champions(self) -> Sequence[Named]:
         """The versions it holds."""
         ...
 
@@ -54,8 +56,19 @@ class Reloaded(BaseModel):
     after: dict[str, int]
 
 
-def install_common(api: FastAPI, app: Common) -> None:
-    """Add ``/health``, ``/ready``, ``/model-info`` and ``/reload-model``."""
+def install_common(
+    api: FastAPI,
+    app: Common,
+    report: Callable[[], Awaitable[dict[str, Any]]] | None = None,
+    ready_model: type[Ready] = Ready,
+) -> None:
+    """Add ``/health``, ``/ready``, ``/model-info`` and ``/reload-model``.
+
+    Parameters
+    ----------
+    report : callable, optional
+        The body of ``/ready``, a ``ready_model``, where an app says more than what is missing.
+    """
 
     async def health() -> Response:
         """Whether the process is alive."""
@@ -63,8 +76,8 @@ def install_common(api: FastAPI, app: Common) -> None:
 
     async def ready() -> Response:
         """Whether models are loaded and fit, and the state is warm."""
-        missing = list(await app.missing())
-        return answer({"ready": not missing, "missing": missing}, 503 if missing else 200)
+        body = await report() if report else {"missing": list(await app.missing())}
+        return answer({"ready": not body["missing"]} | body, 503 if body["missing"] else 200)
 
     async def model_info() -> Response:
         """The models that answer, and what they are served under."""
@@ -72,14 +85,18 @@ def install_common(api: FastAPI, app: Common) -> None:
 
     async def reload_model() -> Response:
         """Let the versions answer that carry the aliases now, in every replica, without failing a request."""
-        return answer(await app.reload())
+        try:
+            return answer(await app.reload())
+        except BellwetherError as error:
+            raise unavailable(f"the versions before stay: {error}") from error
 
     endpoints: list[tuple[str, str, Callable[[], Awaitable[Response]], type[BaseModel]]] = [
         ("GET", "/health", health, Live),
-        ("GET", "/ready", ready, Ready),
+        ("GET", "/ready", ready, ready_model),
         ("GET", "/model-info", model_info, ModelInfo),
         ("POST", "/reload-model", reload_model, Reloaded),
     ]
     for method, path, endpoint, model in endpoints:
-        more: Any = {503: {"model": Ready, "description": "What is missing."}} if path == "/ready" else None
+        missing: Any = {503: {"model": model, "description": "What is missing."}}
+        more = {"/ready": missing, "/reload-model": problems(503)}.get(path)
         api.add_api_route(path, endpoint, methods=[method], response_model=model, responses=more, tags=["app"])
