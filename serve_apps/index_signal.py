@@ -6,52 +6,39 @@
 
 # No postponed annotations here: Serve looks at the type of what `build` takes to make it of a config's `args`.
 
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 from ray import serve
 
-from bellwether.config import Recipe, Settings, load_recipe
-from bellwether.config.recipe import Frozen
+from bellwether.config import Recipe, load_recipe
 from bellwether.errors import ConfigError
-from data.features import features_of
-from serve_apps.index.component_predictor import ComponentPredictor, shards
-from serve_apps.index.ingress import IndexSignal, Model
-from serve_apps.models.checks import check_contract
-from serve_apps.stores import Stores
-
-ONGOING = 64
-"""Requests a replica works on at a time: they mostly wait for shards, or for the loop."""
-
-CPUS = 0.1
-"""What Ray reserves for a replica; an app of a few of them fits on one core."""
+from serve_apps.args import AppArgs
+from serve_apps.deploying import deployment
+from serve_apps.index.component_predictor import ComponentPredictor
+from serve_apps.index.ingress import IndexSignal
+from serve_apps.index.published import publish
+from serve_apps.index.releases import resolved
+from serve_apps.index.sharding import shards
+from serve_apps.models.routes import to_config
 
 
-class IndexSignalArgs(Frozen):
+class IndexSignalArgs(AppArgs):
     """What `build` takes, on the command line of ``serve run`` or under ``args`` in a Serve config.
 
     Parameters
     ----------
-    recipe : str
-        Name of a bundled recipe, or the path of a YAML file.
-    alias : str
-        Which version answers: the one that carries this alias when the app is built. Promote, then deploy again.
-    shards : int, optional
-        Deployments the components are spread over; the recipe's, if left out.
-    lake, tracking_uri, ledger : str, optional
-        Where bars and models are; from ``BELLWETHER_*``, if left out.
+    shards : int or list of lists of str, optional
+        Deployments the components are spread over: how many, or the symbols of each; the recipe's, if left out.
     """
 
-    recipe: str
-    alias: str = "Production"
-    shards: int | None = Field(default=None, ge=1)
-    lake: str | None = None
-    tracking_uri: str | None = None
-    ledger: str | None = None
+    shards: Annotated[int, Field(ge=1)] | tuple[tuple[str, ...], ...] | None = None
 
 
 def build(args: IndexSignalArgs) -> serve.Application:
-    """The app: `IndexSignal` over shards of `ComponentPredictor`, all with the version that carries the alias now.
+    """The app: `IndexSignal` over shards of `ComponentPredictor`, with the versions that carry the aliases now.
+
+    The versions are in ``user_config`` and nowhere else, so that others can be handed to running replicas.
 
     Raises
     ------
@@ -60,27 +47,21 @@ def build(args: IndexSignalArgs) -> serve.Application:
     ModelError
         That version was made for something else than what would be served.
     UnknownName, ConfigError
-        The recipe or the alias is wrong.
+        The recipe, the alias or the shards are wrong.
     """
-    recipe = load_recipe(args.recipe)
+    recipe, stores = load_recipe(args.recipe), args.stores()
     _check_served(recipe)
-    given = args.model_dump(include={"lake", "tracking_uri", "ledger"}, exclude_none=True)
-    settings = Settings(**given)
-    stores = Stores(lake=settings.lake, tracking_uri=settings.tracking_uri, ledger=settings.ledger)
-    registry = stores.open_registry()
-    version = registry.resolve(recipe.name, args.alias)
-    contract = registry.contract(recipe.name, version)
-    check_contract(contract, recipe, features_of(recipe.features))
-    model = Model(name=recipe.name, version=version, alias=args.alias, contract=contract)
+    routes = resolved(stores.open_registry(), recipe, args.alias, canary=args.canary, shadow=args.shadow)
+    config = to_config(routes)
+    publish(config, recipe, stores)  # refuses a version that its replicas would refuse
     slices = shards(recipe.universe.symbols, args.shards or recipe.serving.shards)
-    predictors = [
-        deployment(ComponentPredictor, f"ComponentPredictor-{k}", access_log=False).bind(
-            recipe, symbols, version, stores
-        )
-        for k, symbols in enumerate(slices)
-    ]
-    ingress = deployment(serve.ingress()(IndexSignal), "IndexSignal")
-    app: serve.Application = ingress.bind(recipe, model, slices, predictors, stores)
+    predictors = []
+    for k, symbols in enumerate(slices):
+        shard = deployment(ComponentPredictor, f"ComponentPredictor-{k}", args, access_log=False)
+        predictors.append(shard.options(user_config=config).bind(recipe, symbols, stores, name=str(k)))
+    ingress = deployment(serve.ingress()(IndexSignal), "IndexSignal", args).options(user_config=config)
+    settled = args.model_copy(update=vars(stores))  # a replica may have other settings than who deploys it
+    app: serve.Application = ingress.bind(recipe, settled, slices, predictors, stores)
     return app
 
 
@@ -91,13 +72,3 @@ def _check_served(recipe: Recipe) -> None:
             f"index_signal serves the features `hourly` of bars; {recipe.name} has {recipe.features.kind} of "
             f"{recipe.record}: serve another recipe, or set `serving.app` to null"
         )
-
-
-def deployment(of: type, name: str, access_log: bool = True) -> Any:
-    """A class with the options all of them share. Shards log no calls: the ingress logs the request behind them."""
-    return serve.deployment(
-        name=name,
-        max_ongoing_requests=ONGOING,
-        ray_actor_options={"num_cpus": CPUS},
-        logging_config={"enable_access_log": access_log},
-    )(of)

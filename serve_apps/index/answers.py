@@ -7,9 +7,22 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bellwether.actions import ACTIONS
+from serve_apps.web.common import Ready
+from serve_apps.web.problems import Problem, problems
 
 PROBABILITIES: dict[str, Any] = dict(zip(ACTIONS, (0.05, 0.1, 0.2, 0.4, 0.25), strict=True))
 MODEL: dict[str, Any] = {"name": "index-hourly", "version": 3, "alias": "Production"}
+EXPECTED: dict[str, Any] = {
+    "mean": 0.0004,
+    "sd": 0.0033,
+    "low": -0.0051,
+    "high": 0.0059,
+    "coverage_level": 0.9,
+    "n": 1100,
+    "covers": 1.0,
+    "contributions": {"SIM01": 0.0003, "SIM02": 0.0001},
+    "horizon_bars": 1,
+}
 
 
 class ModelName(BaseModel):
@@ -39,7 +52,7 @@ class BatchItem(BaseModel):
     """The result of one request of a batch, or why there is none: exactly one of them is null."""
 
     result: ComponentAnswer | None
-    error: dict[str, Any] | None = Field(examples=[{"status": 422, "detail": [{"loc": ["body"], "msg": "…"}]}])
+    error: Problem | None
 
 
 class BatchAnswer(BaseModel):
@@ -73,6 +86,25 @@ class ComponentPart(BaseModel):
     age_seconds: float | None = Field(description="Trading time since its newest bar closed.")
 
 
+class ExpectedReturnPart(BaseModel):
+    """What the covered basket is expected to return over the horizon, as fractions; contributions add up to ``mean``.
+
+    The interval is about the components that count and have forecast errors; of other weight it says nothing.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXPECTED]})
+
+    mean: float
+    sd: float = Field(description="Standard deviation of the forecast error.")
+    low: float
+    high: float
+    coverage_level: float = Field(description="Share of returns that such intervals promise to hold.")
+    n: int = Field(description="Out-of-fold timestamps the width rests on.")
+    covers: float = Field(description="Weight the figures are about, over all known weight of the universe.")
+    contributions: dict[str, float]
+    horizon_bars: int
+
+
 class SignalAnswer(BaseModel):
     """The index signal; the contributions of its components add up to ``wss`` exactly (``math.fsum``)."""
 
@@ -87,6 +119,28 @@ class SignalAnswer(BaseModel):
     thresholds: Thresholds
     model: ModelName
     components: list[ComponentPart]
+    expected_return: ExpectedReturnPart | None
+    expected_return_reason: str | None = Field(description="Why nothing is expected; null where something is.")
+
+
+class BarRefused(BaseModel):
+    """A bar that broke a rule of ingest: it is in quarantine."""
+
+    symbol: str
+    ts_event: str
+    reason: str = Field(examples=["outside_session"])
+
+
+class BarsTaken(BaseModel):
+    """What became of bars; ``received`` is the sum of the others."""
+
+    kind: str = Field(examples=["bars/1h"])
+    received: int
+    new: int
+    revised: int = Field(description="The lake had another bar of the same close.")
+    unchanged: int = Field(description="The lake had them already.")
+    quarantined: list[BarRefused]
+    version: str = Field(description="Of the kind in the lake, as it is now.")
 
 
 class ShardHealth(BaseModel):
@@ -97,33 +151,11 @@ class ShardHealth(BaseModel):
     reason: str | None
 
 
-class Health(BaseModel):
-    """Whether the app answers from all its components. Status 503 where no shard answers."""
+class IndexReady(Ready):
+    """Whether every shard answers, by the versions that were asked for and from the newest state of the lake."""
 
-    status: Literal["ok", "degraded", "down"]
-    reason: str | None = Field(description="Why the weights may be out of date.")
-    universe: str
-    model: ModelName
     shards: list[ShardHealth]
 
 
-class ModelInfo(BaseModel):
-    """The model that answers, and the contract it is served under."""
-
-    model: ModelName
-    recipe: str
-    contract: dict[str, Any]
-
-
-class Refusal(BaseModel):
-    """A name that is not known, or an answer that cannot be given now."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"detail": {"message": "no symbol 'XYZ'", "known": ["SIM01"]}}]}
-    )
-
-    detail: dict[str, Any]
-
-
-UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Refusal, "description": "No such name; the known ones."}}
-AWAY: dict[int | str, dict[str, Any]] = {503: {"model": Refusal, "description": "No prediction now, and why."}}
+UNKNOWN, AWAY = problems(404), problems(503)
+"""The refusals of a route that takes a name, and of one whose answer may not be had now."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Query, Response
@@ -13,35 +13,44 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bellwether.config import Recipe
-from bellwether.models.artefact import Contract
-from bellwether.signal import Absence, compose, newest_bar
-from bellwether.signal_policy import SignalPolicy
-from data.lake import Lake
-from data.weights.table import WeightTable, load_weights, weights_kind
-from serve_apps.following import Following
-from serve_apps.index.answers import AWAY, UNKNOWN, BatchAnswer, ComponentAnswer, Health, ModelInfo, SignalAnswer
+from bellwether.errors import ModelError
+from bellwether.signal import Absence
+from serve_apps.args import AppArgs
+from serve_apps.index.answers import AWAY, UNKNOWN, BatchAnswer, ComponentAnswer, IndexReady, SignalAnswer
+from serve_apps.index.beside import NAMED, Beside
 from serve_apps.index.component_predictor import Explained
-from serve_apps.index.posted import Posted, Refused
-from serve_apps.index.schemas import LATEST, BatchRequest, PredictRequest
-from serve_apps.index.shard_client import Round, ShardClient, Unanswered
-from serve_apps.index.wire import Json, prediction_json, signal_json
+from serve_apps.index.composer import Composer
+from serve_apps.index.notes import Notes
+from serve_apps.index.posted import Posted
+from serve_apps.index.posted_bars import PostedBars
+from serve_apps.index.posts import check_symbol, checked, posted, predict
+from serve_apps.index.published import Published, publish
+from serve_apps.index.recorder import APP, Recorder
+from serve_apps.index.releases import Release
+from serve_apps.index.schemas import BatchRequest, PredictRequest
+from serve_apps.index.shard_client import ShardClient, Unanswered
+from serve_apps.index.universes import Basket
+from serve_apps.index.wire import Json, prediction_json
+from serve_apps.metrics import Meter
+from serve_apps.models.redeploy import redeploy
+from serve_apps.models.served import Named
+from serve_apps.prediction_log import PredictionLog
 from serve_apps.stores import Stores
-from serve_apps.web.bodies import dumps
-from serve_apps.web.problems import install, not_found, refusal, unavailable, unprocessable
+from serve_apps.web.bodies import answer
+from serve_apps.web.common import install_common
+from serve_apps.web.guard import guard
+from serve_apps.web.pages import install_page
+from serve_apps.web.problems import refusal, unavailable
+from serve_apps.web.request_id import request_id
 
+BUILD = "serve_apps.index_signal:build"
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """Which model answers, and its contract."""
+NOTHING_YET = "no model is loaded yet"
 
-    name: str
-    version: int
-    alias: str
-    contract: Contract
+PATIENCE_S = 30.0
+"""How long shards may take to load a release before the ingress answers by it without them."""
 
-    def json(self) -> Json:
-        """What every answer says of it."""
-        return {"name": self.name, "version": self.version, "alias": self.alias}
+log = logging.getLogger(__name__)
 
 
 class IndexSignal:
@@ -50,8 +59,8 @@ class IndexSignal:
     Parameters
     ----------
     recipe : Recipe
-    model : Model
-        The version all shards were given.
+    args : AppArgs
+        What the app was built with.
     slices : sequence of tuple of str
         The symbols of each shard.
     handles : sequence
@@ -69,153 +78,174 @@ class IndexSignal:
     def __init__(
         self,
         recipe: Recipe,
-        model: Model,
+        args: AppArgs,
         slices: Sequence[tuple[str, ...]],
         handles: Sequence[Any],
         stores: Stores,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._recipe, self._model, self._clock = recipe, model, clock
-        self._policy = SignalPolicy.of(recipe, (model.contract.buy, model.contract.sell))
+        self._recipe, self._args, self._stores = recipe, args, stores
         self._shards = ShardClient(handles, slices, recipe.serving.timeout_s)
-        self._weights = _follow_weights(recipe, stores.open_lake())
-        self._task = asyncio.get_running_loop().create_task(self._weights.follow(recipe.serving.refresh_s))
-        self._composed: tuple[tuple[str, ...], bytes] | None = None
+        self._composer = Composer(recipe, lake := stores.open_lake(), clock)
+        self._meter = Meter(APP)
+        self._log = PredictionLog(lake, APP)
+        self._notes = Notes(Recorder(self._log, self._meter), self._shards)
+        self._beside = Beside(
+            recipe,
+            stores,
+            shards=self._shards,
+            weights=self._composer.weights,
+            now=self._now,
+            body=self._body,
+            streams=max(1, args.max_ongoing // 2),
+        )
+        self._bars = PostedBars(recipe, lake, clock)
+        self._published: Published | None = None
+        self._error: str | None = None
+        follow = self._composer.weights.follow(recipe.serving.refresh_s)
+        self._task = asyncio.get_running_loop().create_task(follow)
+
+    def __del__(self) -> None:
+        """Write the predictions that wait: Serve calls this when a replica that goes has answered its requests."""
+        if hasattr(self, "_log"):
+            self._log.close()
+
+    async def reconfigure(self, config: Mapping[str, Any]) -> None:
+        """Answer by these routes once the shards have loaded what they name; until then, by those before.
+
+        Where a version cannot be served those before stay, and ``/ready`` says why.
+
+        Raises
+        ------
+        ModelError, RegistryError
+            The same where there are none before: the replica does not start.
+        """
+        try:
+            published = await asyncio.to_thread(publish, config, self._recipe, self._stores)
+            await self._prepare(published.releases.all)
+        except Exception as error:
+            if self._published is None:
+                raise
+            log.exception("the versions before stay")
+            self._error = f"the versions before stay, for the new ones cannot be served: {error}"
+            return
+        self._published, self._error = published, None
+        self._shards.keep(published.releases.all)
+        for one in published.named:
+            self._meter.reloaded(one.name, one.version)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP API. Endpoints return finished bodies; the models named here are for the documentation."""
-        app = FastAPI(title="Bellwether index signal", summary="Predictions of components, composed into one signal.")
-        install(app)
-        app.get("/signal/index", response_model=SignalAnswer, responses=UNKNOWN)(self.signal)
-        app.get("/predict/component", response_model=ComponentAnswer, responses=UNKNOWN | AWAY)(self.component)
-        app.post("/predict", response_model=ComponentAnswer, responses=UNKNOWN | AWAY)(self.predict)
-        app.post("/predict/batch", response_model=BatchAnswer)(self.predict_batch)
-        app.get("/model-info", response_model=ModelInfo)(self.model_info)
-        app.get("/health", response_model=Health, responses={503: {"model": Health}})(self.health)
-        return app
+        api = FastAPI(title="Bellwether index signal", summary="Predictions of components, composed into one signal.")
+        api.get("/signal/index", response_model=SignalAnswer, responses=UNKNOWN | AWAY)(self.signal)
+        api.get("/predict/component", response_model=ComponentAnswer, responses=UNKNOWN | AWAY)(self.component)
+        api.post("/predict", response_model=ComponentAnswer, responses=UNKNOWN | AWAY)(self.predict)
+        api.post("/predict/batch", response_model=BatchAnswer, responses=AWAY)(self.predict_batch)
+        self._bars.install(api)
+        self._beside.install(api)
+        install_common(api, self, self.report, IndexReady)
+        install_page(api)
+        guard(api, app=APP, safety=self._args.safety, answered=self._meter.answered)
+        return api
 
-    async def signal(
-        self, universe: str | None = Query(default=None, description="The recipe's, if left out.")
-    ) -> Response:
-        """The index signal, with every component's part in it."""
-        known = self._recipe.universe.name
-        if universe not in (None, known):
-            raise not_found("universe", str(universe), [known])
-        return _answer(self._compose(await self._shards.ask()))
+    async def signal(self, universe: str | None = NAMED) -> Response:
+        """The index signal, with every component's part in it, and what the index is expected to return."""
+        return answer(await self._body(self._beside.universes.find(universe), request_id()))
 
     async def component(self, symbol: str = Query(description="A component of the universe.")) -> Response:
         """The prediction of one component from its newest closed bar, with the features behind it."""
-        self._check_symbol(symbol)
-        found = await self._shards.call(self._shards.shard_of(symbol), "explain", symbol)
+        check_symbol(self._recipe, symbol)
+        published, shard, started = self._now(), self._shards.shard_of(symbol), time.perf_counter()
+        release = published.releases.choose(request_id())
+        found = await self._shards.call(shard, "explain", symbol, release.narrowed(self._shards.slices[shard]))
         if isinstance(found, Absence | Unanswered):
             raise unavailable(f"{symbol}: {found.reason}")
-        return _answer(dumps(self._explained(found)))
+        self._notes.newest(found, published.releases, release, time.perf_counter() - started)
+        return answer(_explained(found, published, release))
 
     async def predict(self, request: PredictRequest) -> Response:
         """The prediction of one component from the bars in the request."""
-        (item,) = await self._predict([self._posted(request)])
+        published = self._now()
+        release = published.releases.choose(request_id())
+        (item,) = await self._predict([posted(request, self._recipe, published.contract(release))], published, release)
         if isinstance(item, HTTPException | RequestValidationError):
             raise item
-        return _answer(dumps(item))
+        return answer(item)
 
     async def predict_batch(self, batch: BatchRequest) -> Response:
         """Predictions from the bars of several requests; each has its result or its error."""
-        checked = await asyncio.to_thread(lambda: [self._checked(item) for item in batch.items])
-        good = [item for item in checked if isinstance(item, Posted)]
-        answers = iter(await self._predict(good))
-        items = [next(answers) if isinstance(item, Posted) else item for item in checked]
-        return _answer(dumps({"items": [_item(item) for item in items]}))
+        published = self._now()
+        release = published.releases.choose(request_id())
+        contract = published.contract(release)
+        looked = await asyncio.to_thread(lambda: [checked(item, self._recipe, contract) for item in batch.items])
+        good = [item for item in looked if isinstance(item, Posted)]
+        answers = iter(await self._predict(good, published, release))
+        items = [next(answers) if isinstance(item, Posted) else item for item in looked]
+        return answer({"items": [_item(item) for item in items]})
 
-    async def model_info(self) -> Response:
-        """The model that answers, and the contract it is served under."""
-        contract = self._model.contract
-        return _answer(
-            dumps(
-                {"model": self._model.json(), "recipe": contract.recipe, "contract": contract.model_dump(mode="json")}
-            )
-        )
+    def champions(self) -> Sequence[Named]:
+        """The versions that answer, and those beside them."""
+        return self._now().named
 
-    async def health(self) -> Response:
-        """Whether every shard answers from the newest state of the lake."""
+    async def reload(self) -> Json:
+        """Let the versions answer that carry the aliases now."""
+        return await redeploy(BUILD, self._args)
+
+    async def missing(self) -> Sequence[str]:
+        """What is lacking, one sentence each."""
+        return (await self.report())["missing"]  # type: ignore[no-any-return]
+
+    async def report(self) -> Json:
+        """What is lacking, and how each shard is."""
         said = await asyncio.gather(*(self._shards.call(k, "health") for k in range(len(self._shards.handles))))
         shards = [_shard_health(symbols, one) for symbols, one in zip(self._shards.slices, said, strict=True)]
-        answering = [s for s in shards if s["status"] in ("ok", "outdated")]
-        well = len(answering) == len(shards) and not self._weights.error and all(s["status"] == "ok" for s in shards)
-        status = "ok" if well else "degraded" if answering else "down"
-        body = {"status": status, "reason": self._weights.error, "universe": self._recipe.universe.name}
-        return _answer(dumps(body | {"model": self._model.json(), "shards": shards}), 200 if answering else 503)
+        missing = [
+            f"shard {k} ({', '.join(one['symbols'])}) is {one['status']}: {one['reason']}"
+            for k, one in enumerate(shards)
+            if one["status"] != "ok"
+        ]
+        missing += [reason for reason in (self._error, self._composer.weights.error) if reason]
+        missing += [] if self._published else [NOTHING_YET]
+        return {"ready": not missing, "missing": missing, "shards": shards}
 
-    def _compose(self, said: Round) -> bytes:
-        """The signal's body; made once for each state of shards and weights, unless it depends on the time."""
-        version, weights = self._weights.value
-        now = self._clock() if self._recipe.serving.clock == "wall" else None
-        key = (*said.key, version) if said.key is not None and now is None else None
-        if key is not None and self._composed is not None and self._composed[0] == key:
-            return self._composed[1]
-        universe = self._recipe.universe
-        at = newest_bar(said.answers.values(), now)
-        in_force = weights.at(LATEST if at is None else at, universe.symbols)
-        signal = compose(universe.name, universe.symbols, in_force, said.answers, self._policy, now)
-        body = dumps(signal_json(signal, self._model.json()))
-        if key is not None:
-            self._composed = key, body
-        return body
+    async def _body(self, basket: Basket, key: str) -> bytes:
+        """The signal of a basket now, by the release that the key is routed to."""
+        published, started = self._now(), time.perf_counter()
+        said = await self._shards.ask(published.releases.choose(key))
+        composed = self._composer.compose(said, published, basket)
+        self._notes.round(said, composed.signal, published.releases, time.perf_counter() - started)
+        return composed.body
 
-    def _check_symbol(self, symbol: str) -> None:
-        if symbol not in (known := self._recipe.universe.symbols):
-            raise not_found(f"symbol of {self._recipe.universe.name}", symbol, known)
+    def _now(self) -> Published:
+        if self._published is None:
+            raise unavailable(NOTHING_YET)
+        return self._published
 
-    def _checked(self, item: Any) -> Posted | HTTPException | RequestValidationError | ValidationError:
-        try:
-            return self._posted(PredictRequest.model_validate(item))
-        except (HTTPException, RequestValidationError, ValidationError) as error:
-            return error
+    async def _prepare(self, releases: Sequence[Release]) -> None:
+        """Wait until the shards have loaded what these releases are made of; one that is away will when it is asked.
 
-    def _posted(self, request: PredictRequest) -> Posted:
-        """The request as a shard takes it, if recipe and model allow it."""
-        self._check_symbol(request.symbol)
-        contract = self._model.contract
-        if request.interval != contract.interval:
-            why = f"is {request.interval!r}; {contract.recipe} predicts from bars of {contract.interval!r}"
-            raise unprocessable(("body", "interval"), why)
-        need, came = contract.warmup + 1, len(request.bars)
-        if came < need:
-            raise unprocessable(("body", "bars"), f"{need} bars are needed, the newest last; {came} came")
-        return Posted(symbol=request.symbol, bars=request.table(), assume_flat_basket=request.assume_flat_basket)
+        Raises
+        ------
+        ModelError
+            A shard says that it cannot.
+        """
+        said = await self._shards.prepare(releases, PATIENCE_S)
+        if refused := sorted({one for one in said if isinstance(one, str)}):
+            raise ModelError("; ".join(refused))
 
-    async def _predict(self, posted: Sequence[Posted]) -> list[Json | HTTPException | RequestValidationError]:
-        """What the shards make of posted bars, in order: one call to each shard that holds one of the symbols."""
-        place = [self._shards.shard_of(p.symbol) for p in posted]
-        groups = {k: [p for p, at in zip(posted, place, strict=True) if at == k] for k in sorted(set(place))}
-        said = await asyncio.gather(*(self._shards.call(k, "predict_bars", group) for k, group in groups.items()))
-        answers = {k: one if isinstance(one, Unanswered) else iter(one) for k, one in zip(groups, said, strict=True)}
-        found = []
-        for at in place:
-            answer = answers[at]
-            found.append(self._result(answer if isinstance(answer, Unanswered) else next(answer)))
-        return found
-
-    def _result(self, one: Explained | Refused | Unanswered) -> Json | HTTPException | RequestValidationError:
-        if isinstance(one, Unanswered):
-            return unavailable(one.reason)
-        if isinstance(one, Refused):
-            return unprocessable(("body", *one.field), one.message)
-        return self._explained(one)
-
-    def _explained(self, found: Explained) -> Json:
-        p = found.prediction
-        return prediction_json(
-            p.symbol, p.ts_event, p.probabilities, found.features, list(found.notes), self._model.json()
-        )
+    async def _predict(
+        self, given: Sequence[Posted], published: Published, release: Release
+    ) -> list[Json | HTTPException | RequestValidationError]:
+        started = time.perf_counter()
+        found = await predict(self._shards, given, release)
+        self._notes.posted(given, found, published.releases, release, time.perf_counter() - started)
+        return [_explained(one, published, release) if isinstance(one, Explained) else one for one in found]
 
 
-def _follow_weights(recipe: Recipe, lake: Lake) -> Following[tuple[str, WeightTable]]:
-    kind = weights_kind(recipe.universe)
-    return Following(lambda: lake.version(kind), lambda version: (version, load_weights(lake, recipe.universe)))
-
-
-def _answer(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+def _explained(found: Explained, published: Published, release: Release) -> Json:
+    p = found.prediction
+    model = published.releases.naming(release, p.symbol)
+    return prediction_json(p.symbol, p.ts_event, p.probabilities, found.features, list(found.notes), model)
 
 
 def _item(item: Json | HTTPException | RequestValidationError | ValidationError) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from bellwether.config.recipe import Frozen
 from bellwether.trading_time import SECOND, iso
 from data.intake.quality import NOISE
 from data.records import TIME
+from data.sources.base import RAW
+from serve_apps.web.bounded import Bounded
 
 MAX_BARS, MAX_ITEMS = 1_000, 100
 """Bars in one request, and requests in one batch."""
@@ -88,7 +91,7 @@ class PostedBar(Frozen):
         return self
 
 
-class PredictRequest(Frozen):
+class PredictRequest(Bounded):
     """Bars of one component, oldest first; the prediction is made from the last."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [REQUEST]})
@@ -125,7 +128,7 @@ class PredictRequest(Frozen):
         return pa.table(columns)
 
 
-class BatchRequest(Frozen):
+class BatchRequest(Bounded):
     """Several requests. Each is looked at by itself: one that is refused does not stop the others."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [REQUEST]}]})
@@ -133,3 +136,50 @@ class BatchRequest(Frozen):
     items: Annotated[tuple[Any, ...], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
         description="As the body of POST /predict, each."
     )
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class RawBar(Frozen):
+    """One bar as a feed has it: the rules of ingest judge its values, and put it in quarantine where it breaks one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [BAR]})
+
+    ts_event: Time
+    open: Number | None
+    high: Number | None
+    low: Number | None
+    close: Number | None
+    volume: Number | None
+
+
+class BarsRequest(Bounded):
+    """Bars of one symbol to keep, in any order; where the lake has one of the same close, what is sent stands."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"symbol": "SIM01", "interval": "1h", "bars": [BAR]}]})
+
+    symbol: str = Field(description="A component of the universe, or its index.")
+    interval: str = Field(description="Must be the recipe's.")
+    bars: Annotated[tuple[RawBar, ...], Field(min_length=1, max_length=MAX_BARS)]
+
+
+class BarsBatch(Bounded):
+    """Bars of several symbols, taken all at once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"symbol": "SIM01", "interval": "1h", "bars": [BAR]}]}]}
+    )
+
+    items: Annotated[tuple[BarsRequest, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+
+
+def raw_bars(requests: Sequence[BarsRequest]) -> pa.Table:
+    """The bars as a source yields them, schema `data.sources.base.RAW`; rows are numbered from 1 over all requests."""
+    bars = [bar for request in requests for bar in request.bars]
+    values = ("open", "high", "low", "close", "volume")
+    columns: dict[str, Any] = {name: [getattr(bar, name) for bar in bars] for name in values}
+    columns["ts_event"] = pa.array([bar.ts_event for bar in bars], pa.int64()).cast(TIME)
+    columns["symbol"] = [request.symbol for request in requests for _ in request.bars]
+    columns |= {"file": ["POST /bars"] * len(bars), "row": range(1, len(bars) + 1)}
+    return pa.table(columns, schema=RAW)

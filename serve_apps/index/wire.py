@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from bellwether.actions import ACTIONS, SCORES
+from bellwether.expected_return import ExpectedReturn
 from bellwether.signal import Component, Signal
+from bellwether.signal_policy import SignalPolicy
 from bellwether.trading_time import iso
 
 Json = dict[str, Any]
 
 
-def signal_json(signal: Signal, model: Json) -> Json:
-    """The body of GET /signal/index."""
-    policy = signal.policy
+def signal_json(signal: Signal, model: Json, expected: ExpectedReturn | str, horizon: int) -> Json:
+    """The body of GET /signal/index; ``expected`` is why nothing is, where it is a text."""
     return {
         "universe": signal.universe,
         "as_of": _time(signal.as_of),
@@ -23,14 +25,21 @@ def signal_json(signal: Signal, model: Json) -> Json:
         "wss_probability": signal.wss_probability,
         "coverage": signal.coverage,
         "reason": signal.reason,
-        "thresholds": {
-            "buy": policy.buy,
-            "sell": policy.sell,
-            "coverage_floor": policy.coverage_floor,
-            "max_age_bars": policy.max_age_bars,
-        },
+        "thresholds": thresholds_json(signal.policy),
         "model": model,
         "components": [component_json(c) for c in signal.components],
+        "expected_return": None if isinstance(expected, str) else asdict(expected) | {"horizon_bars": horizon},
+        "expected_return_reason": expected if isinstance(expected, str) else None,
+    }
+
+
+def thresholds_json(policy: SignalPolicy) -> Json:
+    """What the sum is held against."""
+    return {
+        "buy": policy.buy,
+        "sell": policy.sell,
+        "coverage_floor": policy.coverage_floor,
+        "max_age_bars": policy.max_age_bars,
     }
 
 

@@ -9,12 +9,16 @@ from zlib import crc32
 from pydantic import Field, model_validator
 
 from bellwether.config.recipe import Frozen, Share
+from bellwether.errors import NoChampion
 
 if TYPE_CHECKING:
     from bellwether.registry import Registry
 
 CANDIDATE = "Staging"
 """The alias of the version that is tried beside the one that answers."""
+
+NEWEST = "newest"
+"""Stands for the version registered last, whatever its gate said: to look at it, not to trade on it."""
 
 
 class Route(Frozen):
@@ -86,9 +90,24 @@ def resolve(registry: Registry, name: str, alias: str, *, canary: float = 0.0, s
     NoChampion
         Nothing carries the alias; or nothing carries `CANDIDATE` and a canary or a shadow was asked for.
     """
-    version = registry.resolve(name, alias)
+    version = holder(registry, name, alias)
     candidate = registry.resolve(name, CANDIDATE) if canary or shadow else None
     return Route(version=version, alias=alias, candidate=candidate, canary=canary, shadow=shadow)
+
+
+def holder(registry: Registry, name: str, alias: str) -> int:
+    """The version that carries an alias, or the `NEWEST` there is.
+
+    Raises
+    ------
+    NoChampion
+        There is none.
+    """
+    if alias != NEWEST:
+        return registry.resolve(name, alias)
+    if versions := registry.versions(name):
+        return max(found.version for found in versions)
+    raise NoChampion(f"{name} has no version yet: run `bellwether train {name}`")
 
 
 def to_config(routes: Routes) -> dict[str, Any]:

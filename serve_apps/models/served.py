@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bellwether.models.artefact import Contract
@@ -15,19 +16,17 @@ from serve_apps.models.routes import Route, from_config
 Json = dict[str, Any]
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Champion:
-    """One version of a model, loaded."""
+class Named:
+    """One version of a model: what it is called, and what it is served under."""
 
     name: str
     version: int
     alias: str
-    predictor: Predictor
-
-    @property
-    def contract(self) -> Contract:
-        """What it is served under."""
-        return self.predictor.contract
+    contract: Contract
 
     def json(self) -> Json:
         """What every answer says of it."""
@@ -48,6 +47,25 @@ class Champion:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Champion(Named):
+    """One version of a model, loaded."""
+
+    predictor: Predictor
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Routes and the models they name, as one: who reads in the middle of a change has the one before or the next."""
+
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    held: Mapping[tuple[str, int], Predictor] = field(default_factory=dict)
+
+    def of(self, name: str, version: int) -> Champion:
+        alias, found = self.routes[name].name_of(version), self.held[name, version]
+        return Champion(name=name, version=version, alias=alias, contract=found.contract, predictor=found)
+
+
 class Served:
     """Champions by name, changed all at once.
 
@@ -61,51 +79,60 @@ class Served:
 
     def __init__(self, registry: Callable[[], Registry], check: Callable[[str, Contract], None]) -> None:
         self._registry, self._check = registry, check
-        self._routes: Mapping[str, Route] = {}
-        self._held: dict[tuple[str, int], Predictor] = {}
+        self._taken = _Taken()
+        self.error: str | None = None
 
     @property
     def routes(self) -> Mapping[str, Route]:
         """Which versions answer, by model."""
-        return self._routes
+        return self._taken.routes
 
     async def take(self, config: Mapping[str, Any]) -> None:
         """Answer by these routes from now on; until all their versions are loaded, by those before.
 
+        Where a version cannot be loaded or is not for this app, the routes before stay, and ``error`` says why: Serve
+        puts another replica in the place of one that refuses its configuration, and that one would refuse it too.
+
         Raises
         ------
         ModelError, RegistryError
-            A version cannot be loaded or is not for this app: the routes before stay.
+            The same where there are no routes before: the replica does not start.
         """
-        routes = from_config(config)
-        held = await asyncio.to_thread(self._load, routes)
-        self._routes, self._held = routes, held
+        try:
+            routes = from_config(config)
+            held = await asyncio.to_thread(self._load, routes)
+            self._taken, self.error = _Taken(routes, held), None
+        except Exception as error:
+            if not self._taken.routes:
+                raise
+            self.error = f"the routes before stay, for the new ones cannot be taken: {type(error).__name__}: {error}"
+            log.exception("the routes before stay")
 
     def choose(self, name: str, key: str = "") -> Champion:
         """The version of ``name`` that answers the request with this key."""
-        return self.of(name, self._routes[name].choose(key))
+        taken = self._taken
+        return taken.of(name, taken.routes[name].choose(key))
 
     def beside(self, champion: Champion) -> Champion | None:
         """The version that predicts for the log while ``champion`` answers."""
-        other = self._routes[champion.name].beside(champion.version)
-        return None if other is None else self.of(champion.name, other)
+        taken = self._taken
+        other = taken.routes[champion.name].beside(champion.version)
+        return None if other is None else taken.of(champion.name, other)
 
     def of(self, name: str, version: int) -> Champion:
         """One version that is held."""
-        alias = self._routes[name].name_of(version)
-        return Champion(name=name, version=version, alias=alias, predictor=self._held[name, version])
+        return self._taken.of(name, version)
 
     def all(self) -> tuple[Champion, ...]:
         """Every version held, the answering one of each model first."""
-        return tuple(self.of(name, version) for name, route in self._routes.items() for version in route.versions)
+        taken = self._taken
+        return tuple(taken.of(name, version) for name, route in taken.routes.items() for version in route.versions)
 
     def _load(self, routes: Mapping[str, Route]) -> dict[tuple[str, int], Predictor]:
         wanted = [(name, version) for name, route in routes.items() for version in route.versions]
-        registry = self._registry() if any(key not in self._held for key in wanted) else None
-        return {
-            key: self._held[key] if registry is None or key in self._held else self._open(registry, *key)
-            for key in wanted
-        }
+        held = self._taken.held
+        registry = self._registry() if any(key not in held for key in wanted) else None
+        return {key: held[key] if registry is None or key in held else self._open(registry, *key) for key in wanted}
 
     def _open(self, registry: Registry, name: str, version: int) -> Predictor:
         _, artefact = registry.load(name, version)
