@@ -59,10 +59,12 @@ class Gather:
 def reference(shards: int) -> Any:
     from ray import serve
 
-    from serve_apps.index_signal import deployment
+    from serve_apps.args import AppArgs
+    from serve_apps.deploying import deployment
 
-    handles = [deployment(Nothing, f"Nothing-{k}", access_log=False).bind() for k in range(shards)]
-    return deployment(serve.ingress()(Gather), "Gather").bind(handles)
+    args = AppArgs(recipe="none")
+    handles = [deployment(Nothing, f"Nothing-{k}", args, access_log=False).bind() for k in range(shards)]
+    return deployment(serve.ingress()(Gather), "Gather", args).bind(handles)
 
 
 def fetch(connection: HTTPConnection, path: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,11 @@ import httpx
 from bellwether.models.artefact import Artefact
 from benchmarks.installation import artefact, prepare
 from data.lake import Lake
-from serve_apps.index.component_predictor import ComponentPredictor, shards
-from serve_apps.index.ingress import IndexSignal, Model
+from serve_apps.index.component_predictor import ComponentPredictor
+from serve_apps.index.ingress import IndexSignal
+from serve_apps.index.sharding import shards
+from serve_apps.index_signal import IndexSignalArgs
+from serve_apps.models.routes import Route, to_config
 from serve_apps.stores import Stores
 
 SERVING = {"coverage_floor": 0.5, "timeout_s": 1.0, "refresh_s": 0.02}
@@ -64,7 +67,14 @@ class Held(Stores):
     artefact: Artefact
 
     def open_registry(self) -> Any:
-        return SimpleNamespace(load=lambda name, version: (version, self.artefact))
+        return SimpleNamespace(
+            load=lambda name, version: (version, self.artefact), contract=lambda name, version: self.artefact.contract
+        )
+
+
+def holding(lake: Lake, made: Artefact) -> Held:
+    """Stores of a lake, and of one model as every version there is."""
+    return Held(lake=lake.uri, tracking_uri="", ledger="", artefact=made)
 
 
 class App:
@@ -75,7 +85,7 @@ class App:
         home: Path,
         *,
         components: int = 5,
-        count: int = 2,
+        count: int | Sequence[Sequence[str]] = 2,
         clock: Callable[[], int] | None = None,
         **serving: Any,
     ) -> None:
@@ -83,16 +93,22 @@ class App:
         self.recipe, self.lake = made.load(), Lake(made.lake)
         self.symbols = self.recipe.universe.symbols
         self.artefact = artefact(self.recipe, self.lake)
-        self.stores = Held(lake=made.lake, tracking_uri="", ledger="", artefact=self.artefact)
+        self.stores = holding(self.lake, self.artefact)
         self.count = count
         self.clock: dict[str, Any] = {} if clock is None else {"clock": clock}
+        self.args = IndexSignalArgs(recipe=made.recipe)
+        self.config = to_config({self.recipe.name: Route(version=7)})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[httpx.AsyncClient]:
         slices = shards(self.symbols, self.count)
-        self.handles = [Handle(ComponentPredictor(self.recipe, part, 7, self.stores, **self.clock)) for part in slices]
-        model = Model(name=self.recipe.name, version=7, alias="Production", contract=self.artefact.contract)
-        self.ingress = IndexSignal(self.recipe, model, slices, self.handles, self.stores, **self.clock)
+        self.handles = [Handle(ComponentPredictor(self.recipe, part, self.stores, **self.clock)) for part in slices]
+        for handle in self.handles:
+            await handle.shard.reconfigure(self.config)
+        self.ingress = IndexSignal(self.recipe, self.args, slices, self.handles, self.stores, **self.clock)
+        await self.ingress.reconfigure(self.config)
+        for handle in self.handles:
+            handle.calls.clear()
         transport = httpx.ASGITransport(app=self.ingress.__serve_build_asgi_app__())
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
             yield client

@@ -26,6 +26,7 @@ from bellwether.registry import Ledger, Registry
 from data.features import features_of
 from data.features.market import component_features
 from data.features.tables import component_slices, universe_context
+from data.intake.ingest import SOURCE, source_identity
 from data.lake import Lake
 from data.records import BARS, TIME
 from data.weights.base import WEIGHTS
@@ -114,7 +115,8 @@ def bars(symbol: str, ts: Ints, seed: int) -> pa.Table:
 def put_bars(lake: Lake, recipe: Recipe, ts: Ints, symbols: tuple[str, ...] | None = None) -> None:
     """Replace the bars of components (all, if left out) by those of ``ts``."""
     every = recipe.universe.symbols
-    lake.commit(recipe.kind, [lake.stage(recipe.kind, s, bars(s, ts, every.index(s))) for s in symbols or every])
+    note = {SOURCE: source_identity(recipe)}
+    lake.commit(recipe.kind, [lake.stage(recipe.kind, s, bars(s, ts, every.index(s)), note) for s in symbols or every])
 
 
 def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
@@ -127,13 +129,13 @@ def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
     lake.commit(kind, [lake.stage(kind, "weights", pa.table(columns, schema=WEIGHTS))])
 
 
-def artefact(recipe: Recipe, lake: Lake, **changes: Any) -> Artefact:
-    """A model for a recipe; ``changes`` are made to its contract."""
+def artefact(recipe: Recipe, lake: Lake, *, labels: int = 0, **changes: Any) -> Artefact:
+    """A model for a recipe, of the labels that this seed draws; ``changes`` are made to its contract."""
     fs = features_of(recipe.features)
     context = universe_context(recipe, lake, component_slices(recipe, lake))
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]
-    y = np.random.default_rng(0).integers(0, len(ACTIONS), len(x))
+    y = np.random.default_rng(labels).integers(0, len(ACTIONS), len(x))
     graph = family("logistic").train(plain(x, y, classes=len(ACTIONS)), {"C": 1.0, "balanced": True}).graph()
     now = datetime(2025, 1, 1, tzinfo=UTC)
     contract = {

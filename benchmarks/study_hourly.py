@@ -63,6 +63,7 @@ from bellwether.validation.metrics import confusion_sums
 from data.features import feature_kind, features_of
 from data.features.base import InputContext
 from data.features.tables import component_slices, universe_context
+from data.inputs import inputs
 from data.intake.ingest import ingest
 from data.lake import Lake
 from data.lake.slices import Slice, read_slice, slices
@@ -72,7 +73,6 @@ from data.targets import target_kind
 from data.wall import times
 from data.weights.table import WeightTable, load_weights
 from tune.calibrate import index_moves
-from tune.inputs import inputs
 from tune.problem import LabelledFold, Problem
 from tune.score import evaluate
 

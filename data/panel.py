@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import DataError, NotInLake
@@ -18,9 +17,10 @@ from data.features.tables import Slices, component_slices, feature_notes
 from data.lake import Lake
 from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
+from data.rows import outcomes, told
 from data.targets import target_kind
 from data.targets.base import TargetKind
-from data.targets.series import columns, foretold, series
+from data.targets.series import columns, series
 from data.wall import times
 
 SHOWN = 10
@@ -122,15 +122,20 @@ def _features(recipe: Recipe, lake: Lake, records: Slices) -> dict[str, tuple[Sl
     now, kind = feature_notes(recipe, lake, records), features_kind(recipe)
     there = lake.entries(kind)
     if missing := sorted({s for s, cut in records.items() for part in cut if part.partition not in there}):
-        raise NotInLake(f"{kind} has no features of {_listed(missing)}: run `bellwether features {recipe.name}`")
+        raise NotInLake(f"{kind} has no features of {_listed(missing)}: run `bellwether features {_named(recipe)}`")
     stale: dict[str, list[str]] = {}
     for partition, note in now.items():
         differing = (why for name, why in STALE.items() if there[partition].note.get(name) != note[name])
         if first := next(differing, None):
             stale.setdefault(first, []).append(partition)
     if found := [f"those of {_listed(partitions)} were made {why}" for why, partitions in stale.items()]:
-        raise DataError(f"{kind} is out of date, {' and '.join(found)}: run `bellwether features {recipe.name}`")
+        raise DataError(f"{kind} is out of date, {' and '.join(found)}: run `bellwether features {_named(recipe)}`")
     return slices(there[partition] for partition in now)
+
+
+def _named(recipe: Recipe) -> str:
+    """A recipe as the command line takes it: what a model calls ``ticks.direction_1`` is ``ticks/direction_1``."""
+    return recipe.name.replace(".", "/", 1)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -149,24 +154,18 @@ def _rows(
     order, names = record_kind(recipe.record).order, columns(recipe.record, target)
     wanted = pa.concat_tables([read_slice(lake, part, order, names) for part in records])
     known, value = series(recipe.record, target, wanted)
-    outcome, t1 = target.outcome(known, value, recipe.session, recipe.target)
+    outcome, t1 = outcomes(recipe, known, value)
     parts = [_matrix(read_slice(lake, part, ("ts_event",), ["ts_event", *fs.outputs]), fs) for part in features]
     ts, x = (np.concatenate(found) for found in zip(*parts, strict=True))
     here, there = _joined(ts, known)
-    outcome = foretold(target, known, t1, value, outcome)
     return ts[here], t1[there], value[there], outcome[there], x[here]
 
 
 def _complete(
     ts: Ints, t1: Ints, value: Floats, outcome: Floats, x: Floats
 ) -> tuple[Ints, Ints, Floats, Floats, Floats]:
-    kept = _known(outcome) & np.isfinite(x).all(axis=1)
+    kept = told(outcome) & np.isfinite(x).all(axis=1)
     return ts[kept], t1[kept], value[kept], outcome[kept], x[kept]
-
-
-def _known(outcome: Floats) -> NDArray[np.bool_]:
-    """Rows of which every outcome is known."""
-    return np.asarray(np.isfinite(outcome.reshape(len(outcome), -1)).all(axis=1))
 
 
 def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, value: Floats, outcome: Floats, x: Floats) -> str:
@@ -177,7 +176,7 @@ def _lacking(fs: FeatureSet, ts: Ints, t1: Ints, value: Floats, outcome: Floats,
     most = f" (most often {', '.join(worst)})" if worst else ""
     return (
         f"{len(ts):,} rows, {warm:,} of them in the warm-up, {unknown.any(axis=1).sum():,} without a feature{most}, "
-        f"{(~_known(outcome)).sum():,} without an outcome"
+        f"{(~told(outcome)).sum():,} without an outcome"
     )
 
 

@@ -32,12 +32,16 @@ app = typer.Typer(
 lake_app = typer.Typer(no_args_is_help=True, help="Look after the lake: what it holds, small files, old files.")
 app.add_typer(lake_app, name="lake")
 
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of the served apps; kept as hashes in BELLWETHER_KEYS.")
+app.add_typer(keys_app, name="keys")
+
 RecipeArg = Annotated[str, typer.Argument(help="Name of a bundled recipe, or the path of a YAML file.")]
 LakeOpt = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a directory or a URI.")]
 TrackingOpt = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow tracking store.")]
 AliasOpt = Annotated[str, typer.Option("--alias", help="Staging or Production.")]
 WhyOpt = Annotated[str, typer.Option("--why", help="Reason, kept in the ledger.")]
 KindArg = Annotated[str | None, typer.Argument(help="Kind in the lake, such as ticks; every kind, if left out.")]
+ReloadOpt = Annotated[str | None, typer.Option("--reload", help="Address of a served app to tell at once.")]
 UrlOpt = Annotated[str, typer.Option("--url", help="Address of the served app.")]
 
 
@@ -140,30 +144,38 @@ def leaderboard(recipe: RecipeArg, version: int | None = None, tracking_uri: Tra
     job.run(workspace, version)
 
 
-@app.command(epilog="Example: [bold]bellwether promote index-hourly 3 --why 'beats last month'[/bold]")
+@app.command(
+    epilog="Examples: [bold]bellwether promote index-hourly 3 --why 'beats last month'[/bold], "
+    "[bold]bellwether promote index-hourly --reload http://127.0.0.1:8000[/bold]"
+)
 def promote(
     recipe: RecipeArg,
     version: Annotated[int | None, typer.Argument(help="The newest that passed its gate, if left out.")] = None,
     alias: AliasOpt = "Production",
     why: WhyOpt = "passed its gate",
+    reload: ReloadOpt = None,
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Let a version that passed its gate answer under an alias."""
     workspace = Workspace.open(recipe, None, tracking_uri)
     from pipelines import promote as job
 
-    job.promote(workspace, version, alias, who=getpass.getuser(), why=why)
+    job.promote(workspace, version, alias, who=getpass.getuser(), why=why, reload=reload)
 
 
 @app.command(epilog="Example: [bold]bellwether rollback index-hourly --why 'drifts'[/bold]")
 def rollback(
-    recipe: RecipeArg, alias: AliasOpt = "Production", why: WhyOpt = "rolled back", tracking_uri: TrackingOpt = None
+    recipe: RecipeArg,
+    alias: AliasOpt = "Production",
+    why: WhyOpt = "rolled back",
+    reload: ReloadOpt = None,
+    tracking_uri: TrackingOpt = None,
 ) -> None:
     """Give an alias back to the version that held it before."""
     workspace = Workspace.open(recipe, None, tracking_uri)
     from pipelines import promote as job
 
-    job.rollback(workspace, alias, who=getpass.getuser(), why=why)
+    job.rollback(workspace, alias, who=getpass.getuser(), why=why, reload=reload)
 
 
 @app.command(epilog="Example: [bold]bellwether serve index-hourly --port 8000[/bold]")
@@ -171,7 +183,11 @@ def serve(
     recipe: RecipeArg,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback unless asked otherwise.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    alias: AliasOpt = "Production",
+    alias: Annotated[
+        str, typer.Option(help="Staging or Production; or newest, to look at a version its gate refused.")
+    ] = "Production",
+    canary: Annotated[float, typer.Option(min=0, max=1, help="Share of requests that Staging answers.")] = 0.0,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Staging predicts too, for the log only.")] = False,
     lake: LakeOpt = None,
     tracking_uri: TrackingOpt = None,
 ) -> None:
@@ -179,7 +195,7 @@ def serve(
     workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import serve as job
 
-    job.run(workspace, host=host, port=port, alias=alias)
+    job.run(workspace, host=host, port=port, alias=alias, canary=canary, shadow=shadow)
 
 
 @app.command(epilog="Example: [bold]bellwether signal index-hourly --url http://127.0.0.1:8000[/bold]")
@@ -283,6 +299,35 @@ def views(
     from pipelines import lake as job
 
     job.run_views(_lake(lake), path)
+
+
+@keys_app.command("add", epilog="Example: [bold]bellwether keys add desk --scopes read,write[/bold]")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is; stands in the access log.")],
+    scopes: Annotated[
+        str, typer.Option(help="What it may do, separated by commas: read (ask), write (post bars and ticks), admin.")
+    ] = "read",
+) -> None:
+    """Make a key and show it this once. Apps that run accept it at once."""
+    from pipelines import keys as job
+
+    job.add(Settings().keys, name, scopes)
+
+
+@keys_app.command("list", epilog="Example: [bold]bellwether keys list[/bold]")
+def list_keys() -> None:
+    """Show the keys there are, without the keys themselves."""
+    from pipelines import keys as job
+
+    job.show(Settings().keys)
+
+
+@keys_app.command("remove", epilog="Example: [bold]bellwether keys remove desk[/bold]")
+def remove_key(name: Annotated[str, typer.Argument(help="As the key was named.")]) -> None:
+    """Remove a key. Apps that run refuse it at once."""
+    from pipelines import keys as job
+
+    job.remove(Settings().keys, name)
 
 
 def _lake(uri: str | None) -> Lake:

@@ -18,13 +18,13 @@ def run(workspace: Workspace) -> None:
     Raises
     ------
     ConfigError
-        The recipe names no app to serve it: there is nothing to ask at the end.
+        The recipe serves no index signal: there is nothing to ask at the end.
     """
     from cluster.local import local_ray
 
-    if workspace.recipe.serving.app is None:
+    if workspace.recipe.serving.app != "index_signal":
         name = workspace.recipe.name
-        raise ConfigError(f"{name} serves nothing, so it has no demo: run `bellwether train {name}`")
+        raise ConfigError(f"{name} serves no index signal, so it has no demo: run `bellwether train {name}`")
     ingest.run(workspace)
     with local_ray():
         train.prepare(workspace)

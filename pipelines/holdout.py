@@ -12,10 +12,10 @@ from bellwether.models import family
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.predictor import Predictor
 from data.features import features_of
+from data.inputs import inputs
 from data.panel import Panel, load_panel
 from pipelines.workspace import Workspace
 from serve_apps.models.checks import check_contract
-from tune.inputs import inputs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

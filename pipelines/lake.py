@@ -23,8 +23,8 @@ def show_stats(lake: Lake) -> None:
     """Print what the lake holds, kind by kind, what was rejected, and what a vacuum would free."""
     stats = lake_stats(lake)
     if not stats:
-        raise NotInLake(f"{lake.uri} is empty; ingest something first: bellwether ingest RECIPE")
-    say(f"[bold]lake[/bold] {escape(lake.uri)}")
+        raise NotInLake(f"{lake.shown} is empty; ingest something first: bellwether ingest RECIPE")
+    say(f"[bold]lake[/bold] {escape(lake.shown)}")
     _print(("symbols", "partitions", "files", "rows", "size"), {kind.kind: _counts(kind) for kind in stats})
     _print(("from", "to", "holes", "unused"), {kind.kind: _times(kind) for kind in stats})
     for kind in stats:
@@ -78,7 +78,7 @@ def _chosen(lake: Lake, kind: str | None) -> tuple[str, ...]:
     if kind is None:
         return kinds
     if kind not in kinds:
-        raise NotInLake(f"{lake.uri} has no {kind}; it has: {', '.join(kinds) or 'nothing yet'}")
+        raise NotInLake(f"{lake.shown} has no {kind}; it has: {', '.join(kinds) or 'nothing yet'}")
     return (kind,)
 
 

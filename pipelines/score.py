@@ -16,6 +16,7 @@ from bellwether.signal_series import SignalSeries, signal_series
 from bellwether.validation.bootstrap import Interval
 from bellwether.validation.index_score import IndexScore, score_index
 from data.weights.table import load_weights
+from pipelines import score_returns
 from pipelines.console import console, grid
 from pipelines.holdout import untouched
 from pipelines.workspace import Workspace
@@ -42,6 +43,9 @@ def run(workspace: Workspace, version: int | None = None) -> tuple[IndexScore, .
     version, artefact = workspace.registry.load(name, max(found) if version is None else version)
     scores = score(workspace, artefact)
     console.print(render(scores, f"{name} version {version} ({artefact.contract.family}) against the index"))
+    returns = score_returns.return_scores(workspace, artefact)
+    title = "expected return"
+    console.print(f"{title}: {escape(returns)}" if isinstance(returns, str) else score_returns.render(returns, title))
     return scores
 
 

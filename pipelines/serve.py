@@ -8,22 +8,27 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from rich.markup import escape
 
 from bellwether.errors import ConfigError
 from pipelines.console import progress, say
+from pipelines.served import wait_ready
 from pipelines.workspace import Workspace
 
 
-def run(workspace: Workspace, *, host: str, port: int, alias: str) -> None:
-    """Deploy, and stay until Ctrl-C or a termination signal."""
+def run(workspace: Workspace, *, host: str, port: int, **args: Any) -> None:
+    """Deploy with the app's arguments, and stay until Ctrl-C or a termination signal."""
     from cluster.local import local_ray
 
     _check_app(workspace)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with local_ray(), deployed(workspace, host=host, port=port, alias=alias) as url:
+    with local_ray(), deployed(workspace, host=host, port=port, **args) as url:
         _stop_on_signals(stop)  # again: starting, Ray takes SIGINT for itself below Python's own table of handlers
-        say(f"[bold]serving[/bold] {url}/signal/index ; documentation at {url}/docs ; Ctrl-C stops")
+        first = "/ (a page)" if workspace.recipe.serving.app == "index_signal" else "/ready"
+        say(f"[bold]serving[/bold] {url}{first} ; documentation at {url}/docs ; Ctrl-C stops")
         stop.wait()
 
 
@@ -39,8 +44,10 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 @contextmanager
-def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Production") -> Iterator[str]:
+def deployed(workspace: Workspace, *, host: str, port: int, **args: Any) -> Iterator[str]:
     """The recipe's app on the running Ray, as its base URL; taken down at the end, with Serve if it was started here.
+
+    It is ready, or was waited for as long as an app may take to be. ``args`` are its own (`serve_apps.args.AppArgs`).
 
     Raises
     ------
@@ -54,18 +61,21 @@ def deployed(workspace: Workspace, *, host: str, port: int, alias: str = "Produc
 
     if serve.status().proxies:
         raise ConfigError(
-            "this Ray serves already, at an address of its own: deploy there with "
-            f"`serve run serve_apps.index_signal:build recipe={workspace.source}`, or unset RAY_ADDRESS"
+            "this Ray serves already, at an address of its own: deploy there with `serve run "
+            f"serve_apps.{workspace.recipe.serving.app}:build recipe={workspace.source}`, or unset RAY_ADDRESS"
         )
     _check_free(host, port)
     build, arguments = builder(_check_app(workspace))
-    app = build(arguments(recipe=workspace.source, alias=alias, **_stores(workspace)))
+    app = build(arguments(recipe=workspace.source, **args, **_stores(workspace)))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         with progress("deploy"):
             serve.start(http_options={"host": host, "port": port})
             serve.run(app, name=workspace.recipe.name, route_prefix="/")
-        yield f"http://{host}:{port}"
+            url = f"http://{host}:{port}"
+            for lacking in wait_ready(url, workspace.settings.api_key):
+                say(f"[yellow]not ready[/yellow] {escape(lacking)}")
+        yield url
     finally:
         serve.delete(workspace.recipe.name)
         if cluster_address():  # a private Ray ends with all that runs on it; another's is left as it was found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe, Settings, load_recipe
-from bellwether.config.recipe import Part
+from bellwether.config.recipe import SUFFIXES, Part, split_variant
 from bellwether.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Workspace:
         """Read the recipe by name or path; what is given here wins over ``BELLWETHER_*``."""
         given = {"lake": lake, "tracking_uri": tracking_uri}
         settings = Settings(**{name: value for name, value in given.items() if value})  # type: ignore[arg-type]
-        source = str(Path(recipe).absolute()) if recipe.endswith((".yaml", ".yml")) else recipe
+        source = str(Path(recipe).absolute()) if split_variant(recipe)[0].endswith(SUFFIXES) else recipe
         read = load_recipe(recipe)
         _check_names(read)
         return cls(read, settings, source)

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 APPS: dict[str, tuple[str, str, str]] = {
+    "factors": ("serve_apps.factors", "build", "FactorsArgs"),
+    "forecast": ("serve_apps.forecast", "build", "ForecastArgs"),
     "index_signal": ("serve_apps.index_signal", "build", "IndexSignalArgs"),
+    "strategy": ("serve_apps.strategy", "build", "StrategyArgs"),
+    "ticks": ("serve_apps.ticks", "build", "TicksArgs"),
 }
 """Where each app is: module, its ``build``, and what that takes; imported when first asked for."""
 

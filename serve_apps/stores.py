@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Stores:
-    """Addresses of lake, MLflow store and ledger; see `bellwether.config.Settings`."""
+    """Addresses of lake, MLflow store and ledger; see `bellwether.config.Settings`. The first two may hold a password.
 
-    lake: str
-    tracking_uri: str
+    >>> Stores(lake="s3://key:secret@bucket", tracking_uri="postgresql://ada:secret@db/mlflow", ledger="moves.jsonl")
+    Stores(ledger='moves.jsonl')
+    """
+
+    lake: str = field(repr=False)
+    tracking_uri: str = field(repr=False)
     ledger: str
 
     def open_lake(self) -> Lake:

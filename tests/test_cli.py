@@ -81,12 +81,19 @@ def test_a_port_that_is_taken_is_refused():
             _check_free("127.0.0.1", taken.getsockname()[1])
 
 
+def test_a_recipe_that_names_no_app_is_not_served(home, tmp_path, capsys):
+    text = (RECIPES / "ticks.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace("app: ticks", "app: null"), encoding="utf-8")
+    assert run("serve", str(path)) == 2
+    assert "ticks names no app to serve it" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         (["score", "ticks"], "ticks makes no index signal to score"),
-        (["serve", "ticks"], "ticks names no app to serve it"),
-        (["demo", "ticks"], "ticks serves nothing, so it has no demo"),
+        (["demo", "ticks"], "ticks serves no index signal, so it has no demo"),
         (["train", "price-forecast", "--families", "logistic"], "logistic cannot regress"),
     ],
 )

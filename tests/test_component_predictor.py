@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pytest
 from bellwether.errors import DataError, ModelError, NotInLake
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence
+from benchmarks.in_process import Held, holding
 from benchmarks.installation import artefact, bars, prepare, put_bars, put_weights, session_closes
 from data.features import feature_set
 from data.features.tables import component_slices, feature_table, universe_context
@@ -20,28 +20,34 @@ from data.lake import Lake
 from serve_apps.following import Following
 from serve_apps.index.component_predictor import ComponentPredictor, Explained
 from serve_apps.index.posted import Posted, Refused
+from serve_apps.index.releases import Release
 from serve_apps.index.shard_state import ShardState, newest_time
+from serve_apps.metrics import Meter
 
 TS = session_closes(30)
 HOUR = 3_600_000_000_000
 
 
+ONE = Release(1)
+
+
 @dataclass
 class World:
-    """A recipe, its lake and a model; as `Stores` to a shard."""
+    """A recipe, its lake and a model."""
 
     recipe: object
     lake: Lake
     model: object
 
-    def open_lake(self):
-        return self.lake
-
-    def open_registry(self):
-        return SimpleNamespace(load=lambda name, version: (version, self.model))
+    @property
+    def stores(self) -> Held:
+        return holding(self.lake, self.model)
 
     def shard(self, symbols=None, **more) -> ComponentPredictor:
-        return ComponentPredictor(self.recipe, symbols or self.recipe.universe.symbols, 1, self, **more)
+        return ComponentPredictor(self.recipe, symbols or self.recipe.universe.symbols, self.stores, **more)
+
+    def state(self, *symbols: str) -> ShardState:
+        return ShardState(self.recipe, self.stores, symbols, Meter("test"))
 
     def run(self, use, symbols=None, **more):
         """What the coroutine ``use(shard)`` returns; the shard's task ends with its loop."""
@@ -81,29 +87,29 @@ def batch_features(made: World, symbol: str) -> dict[str, float]:
 
 def test_features_behind_a_prediction_are_those_of_the_batch_table_bit_for_bit(still):
     for symbol in still.recipe.universe.symbols:
-        got = still.run(lambda shard, s=symbol: shard.explain(s))
+        got = still.run(lambda shard, s=symbol: shard.explain(s, ONE))
         expected = batch_features(still, symbol)
         assert {n: v.hex() for n, v in got.features.items()} == {n: v.hex() for n, v in expected.items()}
         assert got.prediction.ts_event == TS[-1]
 
 
 def test_a_shard_of_one_symbol_predicts_as_a_shard_of_all(still):
-    everyone = still.run(lambda shard: shard.predict(still.recipe.universe.symbols)).given
+    everyone = still.run(lambda shard: shard.predict(still.recipe.universe.symbols, ONE)).given
     for symbol in still.recipe.universe.symbols:
-        alone = still.run(lambda shard, s=symbol: shard.predict([s]), symbols=[symbol]).given
+        alone = still.run(lambda shard, s=symbol: shard.predict([s], ONE), symbols=[symbol]).given
         assert alone == {symbol: everyone[symbol]}
 
 
 def test_the_prediction_is_the_models_on_those_features(still):
-    got = still.run(lambda shard: shard.explain("S001"))
+    got = still.run(lambda shard: shard.explain("S001", ONE))
     x = np.array([list(got.features.values())])
     assert got.prediction.probabilities == tuple(Predictor(still.model).predict(x)[0].tolist())
 
 
 def test_answers_the_caller_holds_are_not_sent_again(still):
     async def twice(shard):
-        first = await shard.predict(["S000"])
-        return first, await shard.predict(["S000"], first.stamp), await shard.predict(["S000"], "another")
+        first = await shard.predict(["S000"], ONE)
+        return first, await shard.predict(["S000"], ONE, first.stamp), await shard.predict(["S000"], ONE, "another")
 
     first, second, third = still.run(twice)
     assert (second.stamp, second.given) == (first.stamp, None)
@@ -111,12 +117,12 @@ def test_answers_the_caller_holds_are_not_sent_again(still):
 
 
 def test_a_restarted_replica_knows_what_the_one_before_did(still):
-    one, two = (still.run(lambda shard: shard.predict(still.recipe.universe.symbols)) for _ in range(2))
+    one, two = (still.run(lambda shard: shard.predict(still.recipe.universe.symbols, ONE)) for _ in range(2))
     assert one == two
 
 
 def test_what_a_shard_does_not_hold_is_missing(still):
-    given = still.run(lambda shard: shard.predict(["S000", "S002"]), symbols=["S000", "S001"]).given
+    given = still.run(lambda shard: shard.predict(["S000", "S002"], ONE), symbols=["S000", "S001"]).given
     assert given["S002"] == Absence(status="missing", reason="it belongs to another shard")
 
 
@@ -126,7 +132,7 @@ def test_symbols_without_bars_or_history_are_missing_by_name(tmp_path):
     put_bars(lake, recipe, TS[-40:], ("S001",))
     entries = lake.entries(recipe.kind)
     lake.commit(recipe.kind, [e for s, e in entries.items() if s != "S002"], replace=True)
-    given = made.run(lambda shard: shard.predict(recipe.universe.symbols)).given
+    given = made.run(lambda shard: shard.predict(recipe.universe.symbols, ONE)).given
     assert given["S000"].ts_event == TS[-1]
     assert given["S001"].reason == "its history has 40 bars and the features need 161"
     assert given["S002"].reason == "the lake has no bars of it; ingest them"
@@ -156,7 +162,7 @@ def test_a_replica_does_not_start_without_weights(tmp_path):
 def test_a_model_made_for_something_else_is_refused_with_both_sides(still, change, message):
     other = artefact(still.recipe, still.lake, **change)
     with pytest.raises(ModelError, match=message):
-        ShardState(still.recipe, still.lake, ["S000"], 1, other)
+        replace(still, model=other).state("S000").predictor(ONE, "S000")
 
 
 # --- following the lake --------------------------------------------------------------------------
@@ -167,11 +173,11 @@ def test_a_new_bar_is_answered_from_within_the_refresh_time(tmp_path):
     longer = session_closes(31)[: len(TS) + 1]
 
     async def use(shard):
-        before = await shard.predict(["S000"])
+        before = await shard.predict(["S000"], ONE)
         put_bars(made.lake, made.recipe, longer)
         for _ in range(500):
             await asyncio.sleep(0.01)
-            if (after := await shard.predict(["S000"], before.stamp)).given is not None:
+            if (after := await shard.predict(["S000"], ONE, before.stamp)).given is not None:
                 return before, after
         raise AssertionError("the shard does not follow the lake")
 
@@ -183,12 +189,13 @@ def test_a_new_bar_is_answered_from_within_the_refresh_time(tmp_path):
 
 def test_new_weights_change_the_basket_and_so_the_stamp(tmp_path):
     made = world(tmp_path)
-    state = ShardState(made.recipe, made.lake, ["S000"], 1, made.model)
+    state = made.state("S000")
     before = state.view(state.version())
     put_weights(made.lake, made.recipe, {"S000": 0.8, "S001": 0.1, "S002": 0.1})
     after = state.view(state.version())
     assert before.stamp != after.stamp
-    assert before.newest["S000"].features["basket_return"] != after.newest["S000"].features["basket_return"]
+    old, new = (state.predicted(view, ONE)["S000"].features for view in (before, after))
+    assert old["basket_return"] != new["basket_return"]
 
 
 def test_a_lake_that_cannot_be_read_is_reported_and_the_last_good_state_goes_on():
@@ -254,17 +261,17 @@ def test_a_lake_that_never_stands_still_is_said_and_the_last_good_state_goes_on(
 
 
 def answers(made: World, *requests: Posted, **more):
-    return made.run(lambda shard: shard.predict_bars(requests), **more)
+    return made.run(lambda shard: shard.predict_bars(requests, ONE), **more)
 
 
 def test_the_lakes_own_bars_posted_give_the_served_answer(still):
     (got,) = answers(still, posted("S001", seed=1))
-    assert got == still.run(lambda shard: shard.explain("S001"))
+    assert got == still.run(lambda shard: shard.explain("S001", ONE))
 
 
 def test_a_window_of_just_enough_bars_agrees_closely(still):
     (got,) = answers(still, posted("S001", last=161, seed=1))
-    served = still.run(lambda shard: shard.explain("S001"))
+    served = still.run(lambda shard: shard.explain("S001", ONE))
     assert got.prediction.ts_event == served.prediction.ts_event
     assert list(got.features.values()) == pytest.approx(list(served.features.values()), rel=1e-4, abs=1e-6)
 
@@ -303,8 +310,7 @@ def test_a_time_without_basket_is_refused_with_both_ways_out(still):
 
 
 def test_an_assumed_flat_basket_has_no_return_and_its_last_known_volatility(still):
-    state = ShardState(still.recipe, still.lake, ["S000"], 1, still.model)
-    context = state.view("x").context
+    context = still.state("S000").view("x").context
     (got,) = answers(still, posted("S000", next_bars(2), flat=True))
     assert got.features["basket_return"] == 0.0
     assert got.features["basket_volatility"] == context.values[-1, 1]
@@ -329,7 +335,7 @@ def test_a_basket_without_any_volatility_before_cannot_be_assumed(still):
 @pytest.mark.parametrize(("clock", "closed"), [("wall", False), ("data", True)])
 def test_a_bar_that_has_not_closed_is_refused_by_the_wall_clock(tmp_path, clock, closed):
     made = world(tmp_path, clock=clock)
-    assert newest_time(ShardState(made.recipe, made.lake, ["S000"], 1, made.model).view("x").context) == TS[-1]
+    assert newest_time(made.state("S000").view("x").context) == TS[-1]
     (got,) = answers(made, posted("S000"), clock=lambda: int(TS[-1]) - 1)
     assert isinstance(got, Explained) is closed
     if not closed:

@@ -106,6 +106,11 @@ def level2_rows(seed: int) -> Floats:
     return np.column_stack([buy, 1 - buy, large[:, 0] * buy, large[:, 1] * (1 - buy)])
 
 
+def rate_rows(seed: int) -> Floats:
+    """What a client knows of an interval of which every trade is signed."""
+    return level2_rows(seed)[:, [0, 2, 3]]
+
+
 def cross_section_rows(seed: int) -> Floats:
     """Bars of a component whose universe is not known for the first 20."""
     rng = np.random.default_rng(seed)
@@ -125,6 +130,7 @@ INPUTS: dict[str, Callable[[int], Floats]] = {
     "microstructure": microstructure_rows,
     "books-5min": books_5min_rows,
     "level2-factors": level2_rows,
+    "rates": rate_rows,
     "cross-section": cross_section_rows,
 }
 SETS = [*map(feature_set, FEATURE_SETS), basket(3)]

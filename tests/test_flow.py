@@ -15,6 +15,7 @@ from data.records import record_kind
 from data.records.factors import RATES
 from data.sources.base import SourceContext
 from data.sources.flow_tables import FLOW_TRUTH, LOT, TICK, truth
+from data.sources.rates import GOES_ON, TURNS, USUAL
 from data.sources.simulator import SYMBOLS, SimulatorOptions, flow_sessions, read
 
 SESSION = Session()
@@ -156,8 +157,14 @@ def test_rates_foretell_the_stated_share_of_the_next_intervals_log_odds(strength
     buy = wide.xs("initiative_buy_rate", axis=1, level=1)
     np.testing.assert_allclose(buy + wide.xs("initiative_sell_rate", axis=1, level=1), 1.0)
     odds = np.log(buy / (1 - buy)).to_numpy()
-    shares = [np.corrcoef(odds[:-1, k], odds[1:, k])[0, 1] ** 2 for k in range(odds.shape[1])]
-    assert np.mean(shares) == pytest.approx(strength, abs=0.02)
+    large = sum(wide.xs(f"large_{side}_rate", axis=1, level=1) for side in ("buy", "sell")).to_numpy()
+    kept = odds * np.where(large > USUAL, GOES_ON, TURNS)
+
+    def foretold(x: np.ndarray) -> float:
+        return float(np.mean([np.corrcoef(x[:-1, k], odds[1:, k])[0, 1] ** 2 for k in range(odds.shape[1])]))
+
+    assert foretold(kept) == pytest.approx(strength, abs=0.02)
+    assert foretold(odds) == pytest.approx(0.138 * strength, abs=0.02)  # repeating the last finds little of it
     local = wide.index.tz_convert("America/New_York")
     assert set(local.strftime("%H:%M")) == {"16:00"}  # known when the session closes, and not before
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bellwether.models.base import Family, Reads, Task
+from data.inputs import inputs
 from data.panel import Panel
-from tune.inputs import inputs
 
 SYMBOLS = ("A", "B", "C")
 

@@ -23,7 +23,7 @@ from bellwether.models.outcome_series import outcome_series
 from bellwether.models.outlook import Outlook
 from bellwether.models.predictor import session
 from bellwether.models.training import Training, plain
-from tune.inputs import inputs
+from data.inputs import inputs
 
 Floats = NDArray[np.float64]
 CLASSIFY, REGRESS = Task.CLASSIFY, Task.REGRESS

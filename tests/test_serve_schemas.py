@@ -18,9 +18,10 @@ from bellwether.config.recipe import Session
 from data.intake.quality import screen_rows
 from data.records import BARS
 from data.sources.base import RAW
-from serve_apps.index.component_predictor import shards
 from serve_apps.index.schemas import MAX_BARS, MAX_ITEMS, BatchRequest, PostedBar, PredictRequest, to_ns
-from serve_apps.index.wire import by_class, dumps
+from serve_apps.index.sharding import shards
+from serve_apps.index.wire import by_class
+from serve_apps.web.bodies import dumps
 from serve_apps.web.problems import LONGEST, SHOWN, refusal, unprocessable
 
 BAR = {"ts_event": "2025-06-25T16:30:00Z", "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 100}
@@ -35,7 +36,7 @@ def problems(model, value) -> str:
     with pytest.raises(ValidationError) as refused:
         model.model_validate(value)
     return " | ".join(
-        f"{'.'.join(map(str, d['loc']))}: {d['msg']} ({d.get('received')})" for d in refusal(refused.value)["detail"]
+        f"{'.'.join(map(str, d['loc']))}: {d['msg']} ({d.get('received')})" for d in refusal(refused.value)["errors"]
     )
 
 
@@ -159,14 +160,14 @@ def test_refusals_are_json_and_short():
     found = refusal(refused.value)
     json.dumps(found, allow_nan=False)
     assert found["status"] == 422
-    assert len(found["detail"]) == SHOWN
-    assert max(len(d["received"]) for d in found["detail"]) == LONGEST + 1
+    assert len(found["errors"]) == SHOWN
+    assert max(len(d["received"]) for d in found["errors"]) == LONGEST + 1
 
 
 def test_our_own_422s_look_like_those_of_the_schema():
     error = unprocessable(("body", "bars", 3, "ts_event"), "is early")
     assert isinstance(error, RequestValidationError)
-    assert refusal(error)["detail"] == [
+    assert refusal(error)["errors"] == [
         {"loc": ["body", "bars", 3, "ts_event"], "msg": "is early", "type": "value_error"}
     ]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from optuna import create_study
 from optuna.samplers import RandomSampler
+from optuna.trial import FixedTrial
 
 from bellwether import models
 from bellwether.errors import ConfigError
+from bellwether.models import family
 from bellwether.models.base import Task
 from tune.space import Space, first_points
 
@@ -56,3 +58,12 @@ def test_the_first_point_of_a_family_is_exactly_its_defaults(task):
     for name in names:
         drawn = Space(names, task)(study.ask())
         assert drawn == {"family": name, "params": models.family(name).standard(task)}
+
+
+def test_where_rows_are_asked_for_alone_no_family_looks_back():
+    fixed = {"family": "ridge"} | {
+        f"ridge.{key}": value for key, value in family("ridge").standard(Task.REGRESS).items()
+    }
+    fixed["ridge.lookback"] = 12
+    assert Space(("ridge",), Task.REGRESS)(FixedTrial(fixed))["params"]["lookback"] == 12
+    assert Space(("ridge",), Task.REGRESS, alone=True)(FixedTrial(fixed))["params"]["lookback"] == 1

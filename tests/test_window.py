@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,19 +22,23 @@ from bellwether.models.base import Reads
 from bellwether.models.predictor import Predictor
 from bellwether.models.training import plain
 from bellwether.signal import Absence
+from benchmarks.in_process import holding
 from benchmarks.installation import artefact, bars, prepare, put_bars, session_closes
 from data.features.market import component_features
 from data.features.tables import component_slices, universe_context
+from data.inputs import inputs
 from data.lake import Lake
 from data.panel import Panel
 from serve_apps.index.component_predictor import ComponentPredictor, Explained
 from serve_apps.index.posted import Posted, Refused
-from serve_apps.index.shard_state import ShardState
+from serve_apps.index.releases import Release
+from serve_apps.index.shard_state import KEEP, ShardState
+from serve_apps.metrics import Meter
 from serve_apps.models.checks import check_contract
 from serve_apps.window import window
-from tune.inputs import inputs
 
 TS = session_closes(30)
+ONE = Release(1)
 BACK = 3
 WARMUP = 160
 
@@ -72,15 +75,21 @@ def posted(symbol: str, last: int) -> Posted:
 
 def answers(world: tuple[Recipe, Lake, Artefact], *requests: Posted) -> list[Explained | Refused]:
     recipe, lake, model = world
-    stores = SimpleNamespace(
-        open_lake=lambda: lake, open_registry=lambda: SimpleNamespace(load=lambda name, version: (version, model))
-    )
 
     async def main():
-        shard = ComponentPredictor(recipe, recipe.universe.symbols, 1, stores)
-        return await shard.predict_bars(requests)
+        shard = ComponentPredictor(recipe, recipe.universe.symbols, holding(lake, model))
+        return await shard.predict_bars(requests, ONE)
 
     return asyncio.run(main())
+
+
+def state_of(world: tuple[Recipe, Lake, Artefact], *symbols: str) -> ShardState:
+    recipe, lake, model = world
+    return ShardState(recipe, holding(lake, model), symbols or recipe.universe.symbols, Meter("test"))
+
+
+def newest_of(state: ShardState):
+    return state.predicted(state.view("x"), ONE)
 
 
 # --- the window -----------------------------------------------------------------------------------------------------
@@ -127,8 +136,8 @@ def test_one_row_is_a_window_of_one():
 
 def test_the_newest_prediction_is_the_models_on_its_last_rows(served):
     recipe, lake, model = served
-    state = ShardState(recipe, lake, recipe.universe.symbols, 1, model)
-    for symbol, newest in state.view("x").newest.items():
+    state = state_of(served)
+    for symbol, newest in newest_of(state).items():
         last = features(recipe, lake, symbol, state)[-BACK:]
         expected = Predictor(model).predict(last.reshape(1, -1))[0]
         assert newest.prediction.probabilities == tuple(expected.tolist())
@@ -141,19 +150,18 @@ def test_a_history_too_short_for_the_window_is_missing_with_the_reason(tmp_path:
     model = looking_back(recipe, lake)
     put_bars(lake, recipe, TS[-(WARMUP + BACK - 1) :], ("S000",))
     put_bars(lake, recipe, TS[-(WARMUP + BACK + 20) :], ("S001",))
-    view = ShardState(recipe, lake, recipe.universe.symbols, 1, model).view("x")
+    newest = newest_of(state_of((recipe, lake, model)))
     reason = "the model looks at 3 bars whose features are known"
-    assert view.newest["S000"] == Absence(status="missing", reason=reason)
-    assert not isinstance(view.newest["S001"], Absence)
+    assert newest["S000"] == Absence(status="missing", reason=reason)
+    assert not isinstance(newest["S001"], Absence)
 
 
 # --- from a request -------------------------------------------------------------------------------------------------
 
 
 def test_the_lakes_own_bars_posted_give_the_served_answer(served):
-    recipe, lake, model = served
     (got,) = answers(served, posted("S001", len(TS)))
-    newest = ShardState(recipe, lake, ["S001"], 1, model).view("x").newest["S001"]
+    newest = newest_of(state_of(served, "S001"))["S001"]
     assert got.prediction == newest.prediction
     assert got.features == newest.features
 
@@ -185,15 +193,22 @@ def test_a_model_that_reads_more_than_features_is_refused(served, reads):
     recipe, lake, model = served
     other = replace(model, contract=model.contract.model_copy(update={"reads": reads.value}))
     with pytest.raises(ModelError, match=f"columns is {reads.value} and the one served is features"):
-        ShardState(recipe, lake, ["S000"], 1, other)
+        state_of((recipe, lake, other)).predictor(ONE, "S000")
+
+
+def test_a_model_that_looks_further_back_than_a_shard_remembers_is_refused(served):
+    recipe, lake, model = served
+    other = replace(model, contract=model.contract.model_copy(update={"lookback": KEEP + 1}))
+    with pytest.raises(ModelError, match=f"looks at {KEEP + 1} bars; a shard remembers {KEEP} of each symbol"):
+        state_of((recipe, lake, other)).predictor(ONE, "S000")
 
 
 def test_a_window_over_nights_that_training_left_out_is_refused(served):
     """Where rows before a night are no training rows, the row before a morning was the second last of the evening."""
-    recipe, lake, model = served
+    recipe, _, model = served
     dropping = recipe.model_copy(update={"target": recipe.target.model_copy(update={"overnight": "drop"})})
     contract = model.contract.model_copy(update={"overnight": "drop"})
-    state = ShardState(recipe, lake, ["S000"], 1, model)
+    state = state_of(served)
     with pytest.raises(ModelError, match="lookback is 3 and the one served is 1"):
         check_contract(contract, dropping, state.features)
     check_contract(contract.model_copy(update={"lookback": 1}), dropping, state.features)

@@ -29,7 +29,9 @@ from tune.contracts import artefact_of
 from tune.figures import exam_span, figures_of
 from tune.leaderboard import Row, leaderboard
 from tune.out_of_fold import OutOfFold, out_of_fold
+from tune.outlook import outlook
 from tune.problem import METRIC, Problem, pose
+from tune.rounding import rounded
 from tune.score import evaluate
 from tune.trial import TrialResult
 
@@ -60,7 +62,8 @@ def crown(
     trials : sequence of TrialResult
         All trials of the sweep, baselines included.
     weights, index
-        Needed where ``serving.thresholds`` is ``calibrated`` (see `tune.calibrate.calibrate`).
+        Needed where ``serving.thresholds`` is ``calibrated`` (see `tune.calibrate.calibrate`); weights also for the
+        expected return of the index (see `tune.outlook.outlook`).
 
     Returns
     -------
@@ -80,24 +83,13 @@ def crown(
     best = _best(rows)
     rivals = [row for row in rows if row.baseline and row.error is None]
     found = out_of_fold(problem, best.family, best.params)
-    model, adjustment = adjusted(recipe, problem, found, _refit(problem, best))
+    fitted, quantisation = rounded(recipe, problem, best, _refit(problem, best))
+    model, adjustment = adjusted(recipe, problem, found, fitted)
     models = {best.family: model} | {row.family: _refit(problem, row) for row in rivals}
     exams = {row.family: _examined(problem, row, models[row.family]) for row in (best, *rivals)}
     by_id = {trial.id: trial for trial in trials}
     candidates = [_candidate(problem, exams[row.family], by_id[row.trial]) for row in (best, *rivals)]
-    verdict = judge(
-        candidates[0],
-        candidates[1:],
-        ts=exams[best.family].ts,
-        y=exams[best.family].y,
-        n_classes=problem.classes,
-        gate=recipe.gate,
-        families=len(problem.searched),
-        horizon=exam_span(problem),
-        seed=problem.seed,
-        directional=recipe.gate.directional,
-        plan=recipe.validation,
-    )
+    verdict = _judged(recipe, problem, exams[best.family], candidates)
     figures = {row.family: figures_of(problem, row, exams[row.family]) for row in (best, *rivals)}
     artefact = artefact_of(
         recipe,
@@ -108,9 +100,28 @@ def crown(
         figures,
         verdict,
         adjustment=adjustment,
+        quantisation=quantisation,
         thresholds=_thresholds(recipe, problem, found, weights, index),
+        outlook=outlook(recipe, problem, found, model, weights),
     )
     return Champion(artefact=artefact, verdict=verdict)
+
+
+def _judged(recipe: Recipe, problem: Problem, exam: Evaluation, candidates: Sequence[Candidate]) -> Verdict:
+    """The gate's verdict on the first candidate against the others."""
+    return judge(
+        candidates[0],
+        candidates[1:],
+        ts=exam.ts,
+        y=exam.y,
+        n_classes=problem.classes,
+        gate=recipe.gate,
+        families=len(problem.searched),
+        horizon=exam_span(problem),
+        seed=problem.seed,
+        directional=recipe.gate.directional,
+        plan=recipe.validation,
+    )
 
 
 def _best(rows: Sequence[Row]) -> Row:

@@ -35,7 +35,9 @@ def artefact_of(
     verdict: Verdict,
     *,
     adjustment: Adjustment,
+    quantisation: Mapping[str, Any],
     thresholds: Calibration | None,
+    outlook: Mapping[str, Any],
 ) -> Artefact:
     """The model and everything a server must know about it."""
     bundled, chosen = isinstance(model, Bundled), problem.exam.train
@@ -67,13 +69,14 @@ def artefact_of(
         ranged=isinstance(model, Ranged),
         calibration=adjustment.calibration,
         conformal=adjustment.conformal,
+        outlook=outlook,
         edges=tuple(problem.exam.edges.tolist()),
         buy=buy,
         sell=sell,
         train_start=moment(panel.ts[chosen].min()),
         train_end=moment(panel.ts[chosen].max()),
         train_rows=len(chosen),
-        metrics=figures[best.family] | extra,
+        metrics=figures[best.family] | extra | dict(quantisation),
         baselines={name: shown for name, shown in figures.items() if name != best.family},
         verdict=verdict.model_dump(mode="json"),
         versions={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},

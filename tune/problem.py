@@ -18,9 +18,10 @@ from bellwether.models.training import Task, Training
 from bellwether.validation.scores import SCORES
 from bellwether.validation.uniqueness import uniqueness_weights
 from bellwether.validation.walk_forward import split
+from data.features import feature_kind
+from data.inputs import Inputs, inputs
 from data.panel import Panel
 from data.targets import target_kind
-from tune.inputs import Inputs, inputs
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,6 +67,8 @@ class Problem:
         What a sweep makes best (`bellwether.validation.scores`).
     seed : int
         Of every fit.
+    alone : bool
+        The feature set's rows are asked for one at a time (`data.features.base.FeatureKind`).
     """
 
     inputs: Inputs
@@ -78,6 +81,7 @@ class Problem:
     families: Mapping[str, Family]
     metric: str
     seed: int
+    alone: bool = False
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -151,6 +155,7 @@ def pose(recipe: Recipe, panel: Panel) -> Problem:
         families=_families(recipe, target.task, steps, panel.features),
         metric=metric_of(recipe, target.task),
         seed=recipe.search.seed,
+        alone=feature_kind(recipe.features.kind).alone,
     )
 
 

@@ -33,11 +33,14 @@ class Space:
 
     families: tuple[str, ...]
     task: Task
+    alone: bool = False
+    """Rows are asked for one at a time: no family looks at those before."""
 
     def __call__(self, trial: Trial) -> dict[str, Any]:
         """Suggest a family, then its parameters."""
         name = trial.suggest_categorical("family", self.families)
-        return {"family": name, "params": family(name).space(trial, self.task)}
+        params = family(name).space(trial, self.task)
+        return {"family": name, "params": params | {"lookback": 1} if self.alone and "lookback" in params else params}
 
 
 def first_points(families: tuple[str, ...], task: Task, trials: int) -> list[dict[str, Any]]:

@@ -121,7 +121,7 @@ def _tuner(
     recipe: Recipe, problem: Problem, points: list[dict[str, Any]], trainable: Any, storage: str, run_id: str
 ) -> tune.Tuner:
     search = OptunaSearch(
-        Space(problem.searched, problem.task),
+        Space(problem.searched, problem.task, problem.alone),
         metric="score",
         mode="max",
         points_to_evaluate=points,

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from bellwether.errors import ConfigError, UnknownName
 
 RECIPES = Path(__file__).resolve().parents[2] / "pipelines" / "recipes"
+SUFFIXES = (".yaml", ".yml")
 
 Record = Literal["bars", "ticks", "books", "deltas", "factors"]
 """The record kinds; `data.records` has their schemas."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Embargo = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|h|d)$")]
 
 
 class Frozen(BaseModel):
@@ -120,7 +122,7 @@ class Validation(Frozen):
     kind: Literal["walk_forward", "combinatorial"] = "walk_forward"
     folds: int = Field(default=5, ge=2)
     holdout: float = Field(default=0.2, gt=0.0, lt=0.9)
-    embargo: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[1-9]\d*(s|min|h|d)$")] = Field(
+    embargo: Embargo = Field(
         default=1, description="left out between training and test: unique timestamps, or a duration such as 60s"
     )
     first_train: float = Field(default=0.4, gt=0.0, lt=1.0, description="share of the selection span before fold 1")
@@ -154,10 +156,16 @@ class Serving(Frozen):
     the universe) for history and simulation. A component older than ``max_age_bars`` intervals is stale.
     ``app`` may be null: then the recipe is trained and not served.
     ``thresholds`` are the ``buy`` and ``sell`` below, or ``calibrated`` on the out-of-fold signals of validation.
+    ``universes`` are parts of the recipe's universe that have a signal of their own, by name. ``history_bars`` are kept
+    ready to show what the signal was.
+    ``shards`` is a number, or the symbols of each. With ``models: per_symbol`` a symbol's own model, registered under
+    the recipe's name, a dot and the symbol, answers for it where there is one; a shard holds ``loaded`` at a time.
     """
 
     app: str | None = "index_signal"
-    shards: int = Field(default=2, ge=1)
+    shards: Annotated[int, Field(ge=1)] | tuple[tuple[str, ...], ...] = 2
+    models: Literal["pooled", "per_symbol"] = "pooled"
+    loaded: int = Field(default=32, ge=1)
     clock: Literal["wall", "data"] = "data"
     max_age_bars: int = Field(default=1, ge=0)
     coverage_floor: Share = 0.6
@@ -166,12 +174,37 @@ class Serving(Frozen):
     sell: float = -0.5
     refresh_s: float = Field(default=2.0, gt=0)
     timeout_s: float = Field(default=2.0, gt=0)
+    universes: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    history_bars: int = Field(default=200, ge=1, le=5000)
 
     @model_validator(mode="after")
     def _ordered(self) -> Serving:
         if self.sell >= self.buy:
             raise ValueError(f"sell ({self.sell}) must be below buy ({self.buy})")
         return self
+
+
+class Variant(Frozen):
+    """Another thing to predict from the same records: what it says replaces what the recipe says.
+
+    Parameters
+    ----------
+    target : Target
+    features, families, gate : optional
+    embargo : optional
+        Of the validation; it must cover the variant's horizon.
+    """
+
+    target: Target
+    features: Part | None = None
+    families: tuple[str, ...] | None = Field(default=None, min_length=1)
+    gate: Gate | None = None
+    embargo: Embargo | None = None
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _named_alone(cls, features: Any) -> Any:
+        return {"kind": features} if isinstance(features, str) else features
 
 
 class Recipe(Frozen):
@@ -181,8 +214,12 @@ class Recipe(Frozen):
     one where they are sampled. The source yields them, or yields what the first entry of ``derive`` takes, and each
     entry makes the next kind of record until the last makes ``record``.
 
-    ``calibration`` is what the champion's probabilities pass through; ``auto`` chooses on out-of-fold predictions.
-    ``interval_coverage`` is what the intervals of its values promise.
+    ``precision: int8`` quantises the champion's weights where its graph has layers that can be, and writes down what
+    that costs. ``calibration`` is what the champion's probabilities pass through; ``auto`` chooses on out-of-fold
+    predictions. ``interval_coverage`` is what the intervals of its values promise.
+
+    ``variants`` are other targets on the same records, each trained, promoted and served as a recipe of its own; see
+    `variant`.
     """
 
     name: str
@@ -198,9 +235,11 @@ class Recipe(Frozen):
     search: Search = Search()
     validation: Validation = Validation()
     gate: Gate = Gate()
+    precision: Literal["float32", "int8"] = "float32"
     calibration: Literal["none", "auto", "temperature", "sigmoid", "isotonic"] = "auto"
     interval_coverage: float = Field(default=0.9, gt=0.0, lt=1.0)
     serving: Serving = Serving()
+    variants: dict[Annotated[str, Field(pattern=r"^\w[\w\-]*$")], Variant] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _embargoed(self) -> Recipe:
@@ -238,6 +277,44 @@ class Recipe(Frozen):
             raise ValueError(f"serving.app index_signal needs universe.{' and universe.'.join(lacking)}")
         return self
 
+    @model_validator(mode="after")
+    def _varied(self) -> Recipe:
+        for name in self.variants:
+            try:
+                self.variant(name)
+            except ValidationError as error:
+                raise ValueError(f"variant {name}: {_first_problem(error)}") from error
+        return self
+
+    def variant(self, name: str) -> Recipe:
+        """The recipe of a variant: this one with what the variant says in place of it.
+
+        It is called ``RECIPE.VARIANT``, under which its models are registered.
+
+        Raises
+        ------
+        UnknownName
+            There is no such variant.
+        """
+        if name not in self.variants:
+            raise UnknownName(f"variant of {self.name}", name, self.variants)
+        own = self.variants[name]
+        changes = {key: value for key, value in own if value is not None and key != "embargo"}
+        if own.embargo is not None:
+            changes["validation"] = self.validation.model_copy(update={"embargo": own.embargo})
+        plain = {key: value for key, value in self if key != "variants"}
+        return Recipe.model_validate(plain | changes | {"name": f"{self.name}.{name}"})
+
+    @model_validator(mode="after")
+    def _parts_of_it(self) -> Recipe:
+        own = self.universe
+        for name, symbols in self.serving.universes.items():
+            strange = [s for s in symbols if s not in own.symbols or symbols.count(s) > 1]
+            if name == own.name or strange:
+                why = f"lists {', '.join(strange)}" if strange else "is the name of the recipe's own"
+                raise ValueError(f"serving.universes.{name} {why}: each is some of {own.name}'s symbols, once")
+        return self
+
     @property
     def kind(self) -> str:
         """Where the records live in the lake, e.g. ``bars/1h`` or ``ticks``."""
@@ -269,25 +346,40 @@ def nanoseconds(interval: str) -> int:
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a recipe by its name among the bundled ones, or by the path of a YAML file.
+    """Read a recipe by its name among the bundled ones, or by the path of a YAML file; ``RECIPE/VARIANT`` of either.
 
     Raises
     ------
     UnknownName
-        No bundled recipe has this name.
+        No bundled recipe has this name, or the recipe has no such variant.
     ConfigError
         There is no such file, or it is not a recipe; the message names each wrong key.
+
+    >>> load_recipe("ticks/direction_1").name
+    'ticks.direction_1'
     """
-    given = name.endswith((".yaml", ".yml"))
-    path = Path(name) if given else RECIPES / f"{name}.yaml"
+    base, variant = split_variant(name)
+    given = base.endswith(SUFFIXES)
+    path = Path(base) if given else RECIPES / f"{base}.yaml"
     if given and not path.is_file():
-        raise ConfigError(f"no such file: {name}")
+        raise ConfigError(f"no such file: {base}")
     if not path.is_file():
         raise UnknownName("recipe", name, (p.stem for p in RECIPES.glob("*.yaml")))
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         raise ConfigError(f"{path.name} is not a recipe: {_first_problem(error)}") from error
+    return recipe.variant(variant) if variant else recipe
+
+
+def split_variant(name: str) -> tuple[str, str]:
+    """Tell a recipe's name or path from the variant asked for; that is empty where none is.
+
+    >>> split_variant("ticks/direction_1"), split_variant("mine/t.yaml"), split_variant("mine/t.yaml/direction_1")
+    (('ticks', 'direction_1'), ('mine/t.yaml', ''), ('mine/t.yaml', 'direction_1'))
+    """
+    base, slash, variant = name.rpartition("/")
+    return (base, variant) if slash and not name.endswith(SUFFIXES) else (name, "")
 
 
 def _first_problem(error: Exception) -> str:

@@ -59,6 +59,8 @@ class Contract(Frozen):
         The values are changes: what is predicted is the last known value plus them.
     calibration, conformal : dict
         How probabilities were calibrated, and the state of the intervals; empty if neither was asked for.
+    outlook : dict
+        What the returns it foretells rest on (`bellwether.expected_return.Outlook`); empty of a model without.
     definition : str
         Hash of the feature set; a server with another one refuses the model.
     warmup : int
@@ -103,6 +105,7 @@ class Contract(Frozen):
     ranged: bool = False
     calibration: Plain = Field(default_factory=dict)
     conformal: Plain = Field(default_factory=dict)
+    outlook: Plain = Field(default_factory=dict)
     edges: tuple[FiniteFloat, ...]
     buy: FiniteFloat
     sell: FiniteFloat

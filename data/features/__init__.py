@@ -17,6 +17,7 @@ FEATURE_SETS: Places = {
     "microstructure": ("data.features.microstructure", "KIND"),
     "books-5min": ("data.features.books_5min", "KIND"),
     "level2-factors": ("data.features.level2_factors", "KIND"),
+    "rates": ("data.features.rates", "KIND"),
     "cross-section": ("data.features.cross_section", "KIND"),
 }
 """Where each feature set is: module and name in it, imported when first asked for."""

@@ -174,6 +174,8 @@ class FeatureKind:
         Its state starts anew with each session, so that sessions can be computed apart.
     market : MarketScan, optional
         How it sees the other symbols, if it does.
+    alone : bool
+        Clients send single rows of it: a model of it looks at no row before.
     """
 
     kind: str
@@ -183,3 +185,4 @@ class FeatureKind:
     options: type[Frozen] = NoOptions
     by_session: bool = False
     market: MarketScan | None = None
+    alone: bool = False

@@ -38,6 +38,9 @@ MANIFEST, LOCK = "manifest.json", ".lock"
 LONGEST = 255
 """Bytes of the longest name that a folder has on common file systems."""
 
+USER = re.compile(r"://[^/?#]*@")
+"""Who logs in to an object store, and the password."""
+
 
 class Lake:
     """Tables by kind (``bars/1h``) and partition (a symbol, or its date), below a directory or a ``pyarrow.fs`` URI.
@@ -82,7 +85,16 @@ class Lake:
         return Lake, (self.uri,)
 
     def __repr__(self) -> str:
-        return f"Lake({self.uri!r})"
+        return f"Lake({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """Its address as it may be told: without the user and the password that a URI may hold.
+
+        >>> Lake("s3://key:secret@bucket/lake?region=eu-west-1")
+        Lake('s3://bucket/lake?region=eu-west-1')
+        """
+        return USER.sub("://", self.uri, count=1)
 
     @cached_property
     def storage(self) -> Storage:
@@ -267,7 +279,7 @@ class Lake:
                     )
                 return file.read(columns=None if columns is None else list(columns))
         except FileNotFoundError as error:
-            raise NotInLake(f"{self.uri} names {entry.path}, which is gone; ingest or compute it again") from error
+            raise NotInLake(f"{self.shown} names {entry.path}, which is gone; ingest or compute it again") from error
 
     def version(self, kind: str) -> str:
         """Return a hash that changes if and only if the kind's entries do; empty where there are none. Cheap."""
@@ -282,13 +294,14 @@ class Lake:
             if not path.startswith(f"{_folder(kind)}/symbol="):
                 raise DataError(f"{path} was not staged under {kind!r}; stage it there before committing it")
             if path not in found:
-                raise DataError(f"{path} is not in {self.uri}; stage it there before committing it")
+                raise DataError(f"{path} is not in {self.shown}; stage it there before committing it")
 
     def _absent(self, kind: str, partition: str, partitions: Iterable[str]) -> str:
         if there := sorted(partitions):
-            return f"{self.uri} has no {partition!r} in {kind}; it has: {', '.join(there)}"
+            return f"{self.shown} has no {partition!r} in {kind}; it has: {', '.join(there)}"
         kinds = ", ".join(self.kinds()) or "nothing yet"
-        return f"{self.uri} has no {kind}; it has: {kinds}. Ingest the recipe's source, or compute its features, first"
+        first = "Ingest the recipe's source, or compute its features, first"
+        return f"{self.shown} has no {kind}; it has: {kinds}. {first}"
 
 
 def _folder(kind: str) -> str:

@@ -58,7 +58,7 @@ def write_views(lake: Lake, path: Path) -> tuple[str, ...]:
 
     if not lake.storage.local:
         raise ConfigError(
-            f"{lake.uri} is no local directory, and the file's views could not read it; use bellwether sql"
+            f"{lake.shown} is no local directory, and the file's views could not read it; use bellwether sql"
         )
     if path.exists() and not _is_duckdb(path):
         raise ConfigError(f"{path} is there and is no DuckDB file: name another file, or remove it first")
@@ -80,7 +80,7 @@ def define_views(connection: Any, lake: Lake) -> tuple[str, ...]:
     """Make the views of `connected` in a DuckDB database, and return their names, sorted."""
     kinds = {kind: entries for kind in lake.kinds() if (entries := tuple(lake.entries(kind).values()))}
     if not kinds:
-        raise NotInLake(f"{lake.uri} is empty; ingest something first: bellwether ingest RECIPE")
+        raise NotInLake(f"{lake.shown} is empty; ingest something first: bellwether ingest RECIPE")
     connection.from_arrow(_told(kinds)).create(ENTRIES)
     names = {ENTRIES}
     for kind, own in _names(kinds).items():

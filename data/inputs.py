@@ -1,7 +1,8 @@
 """What a family reads of a panel: features, or what was known of outcomes and prices, of one row or of several.
 
-Nothing here looks ahead: a row sees rows of its own symbol up to itself, outcomes whose ``t1`` has come, and prices of
-that moment or before.
+Training and serving read rows through this file: it is the one definition of what a model is shown. Nothing here looks
+ahead: a row sees rows of its own symbol up to itself, outcomes whose ``t1`` has come, and prices of that moment or
+before.
 """
 
 from __future__ import annotations
@@ -61,31 +62,40 @@ class Inputs:
         return ("who", *self.symbols) if family.reads is Reads.PRICES else ("outcome",)
 
     def read(self, family: Family, params: Params, rows: Ints, labels: Ints | None = None) -> Floats:
-        """What the family reads of these rows, shape (rows, lookback * columns): single precision with a lookback.
+        """What the family reads of these rows: `look` with what it says of itself and of its parameters."""
+        return self.look(family.reads, params.get("lookback", 1), rows, labels)
+
+    def look(self, reads: Reads, lookback: int, rows: Ints, labels: Ints | None = None) -> Floats:
+        """What is read of these rows, shape (rows, lookback * columns): single precision of features with a lookback.
 
         Parameters
         ----------
         labels : int64 array of shape (n,)
-            Class positions of all rows, for families that read them.
+            Class positions of all rows, for what reads them.
         """
-        lookback = params.get("lookback", 1)
-        if family.reads is Reads.FEATURES:
+        if reads is Reads.FEATURES:
             return _features(self.x, self.previous, rows, lookback)
-        if family.reads is Reads.PRICES:
+        if reads is Reads.PRICES:
             return self._prices(rows)
-        series = self.changes if family.reads is Reads.OUTCOMES or labels is None else labels.astype(np.float64)
+        series = self.changes if reads is Reads.OUTCOMES or labels is None else labels.astype(np.float64)
         return _outcomes(series, self.known, rows, lookback)
+
+    def reach(self, reads: Reads, lookback: int, row: int) -> int:
+        """How many of the ``lookback`` rows, or known outcomes, a row has: `look` makes up the others."""
+        if reads is Reads.PRICES:
+            return lookback
+        back, start = (self.previous, row) if reads is Reads.FEATURES else (self.known, int(self.known[row]))
+        return int((_chain(back, np.array([start]), lookback) != NONE).sum())
 
     def _prices(self, rows: Ints) -> Floats:
         """Position of the symbol, then the logarithm of the newest price of every symbol; 0 before its first."""
-        times = np.unique(self.ts)
-        table = np.zeros((len(times), 1 + len(self.symbols)))
+        found = np.zeros((len(rows), 1 + len(self.symbols)))
+        found[:, 0] = self.who[rows]
         for k in range(len(self.symbols)):
             own = np.flatnonzero((self.who == k) & np.isfinite(self.value))
-            newest = np.searchsorted(self.ts[own], times, side="right") - 1
-            table[:, 1 + k] = np.where(newest < 0, 0.0, np.log(self.value[own][np.maximum(newest, 0)]))
-        found: Floats = table[np.searchsorted(times, self.ts[rows])]
-        found[:, 0] = self.who[rows]
+            newest = np.searchsorted(self.ts[own], self.ts[rows], side="right") - 1
+            there = newest >= 0
+            found[there, 1 + k] = np.log(self.value[own][newest[there]])
         return found
 
 
@@ -143,7 +153,7 @@ def _features(x: Floats, previous: Ints, rows: Ints, lookback: int) -> Floats:
     for age in range(1, lookback):  # oldest last: what is missing repeats the row after it
         column = lookback - 1 - age
         chain[:, column] = np.where(chain[:, column] == NONE, chain[:, column + 1], chain[:, column])
-    return cast(Floats, x.astype(np.float32)[chain].reshape(len(rows), -1))
+    return cast(Floats, x[chain].astype(np.float32).reshape(len(rows), -1))
 
 
 def _outcomes(series: Floats, known: Ints, rows: Ints, lookback: int) -> Floats:
