@@ -49,7 +49,7 @@ bench: $(READY)  ## Print the timings in docs/results.md again
 	$(BIN)/python -m benchmarks.bench_orderbook
 	$(BIN)/python -m benchmarks.study_order_flow
 	$(BIN)/python -m benchmarks.bench_models
-	$(BIN)/python -m benchmarks.bench_signal
+	$(BIN)/python -m benchmarks.bench_serving
 	$(BIN)/python -m benchmarks.bench_sweep
 
 clean:  ## Remove the environment and everything the demo wrote

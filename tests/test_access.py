@@ -9,8 +9,10 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -292,6 +294,16 @@ def certificate(tmp_path) -> dict[str, str]:
     return paths
 
 
+def lines_of(logs: Path, count: int) -> list[dict[str, Any]]:
+    """The access log of the app, which is written by and by, once it has so many lines."""
+    for _ in range(100):
+        written = [line for log in logs.glob("access_served_*.jsonl") for line in log.read_text().splitlines()]
+        if len(written) >= count:
+            break
+        time.sleep(0.1)
+    return [json.loads(line) for line in written]
+
+
 @pytest.mark.ray
 def test_beyond_loopback_and_over_tls_a_key_is_asked_for(ray_cluster, keys, certificate):
     from ray import serve
@@ -313,8 +325,7 @@ def test_beyond_loopback_and_over_tls_a_key_is_asked_for(ray_cluster, keys, cert
             opened = client.get("/signal", **bearer(reader))
             named = client.get("/signal", headers={"X-API-Key": reader, "X-Request-ID": "job-17"})
         logs = Path(get_serve_logs_dir())
-        (log,) = logs.glob("access_served_*.jsonl")
-        written = [json.loads(line) for line in log.read_text().splitlines()]
+        written = lines_of(logs, 3)
         anywhere = [path for path in logs.rglob("*") if path.is_file() and reader in path.read_text(errors="replace")]
     finally:
         serve.shutdown()

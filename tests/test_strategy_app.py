@@ -356,6 +356,7 @@ def test_both_apps_answer_under_their_prefixes_and_a_promotion_swaps_the_version
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    serve.shutdown()  # whoever served before may have chosen another port
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     try:
         made = {name: builder(name)[0](builder(name)[1](**given)) for name, given in where.items()}

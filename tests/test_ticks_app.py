@@ -370,6 +370,7 @@ def test_it_serves_end_to_end(made, ray_cluster, home):
 
     with httpx.Client(timeout=30.0) as client:
         port = _free_port()
+        serve.shutdown()  # whoever served before may have chosen another port
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         try:
             serve.run(build(TicksArgs(**made.args())), name="ticks", route_prefix="/ticks")
