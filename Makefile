@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export RAY_USAGE_STATS_ENABLED := 0
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test test-ray test-alone lint types check bench clean
+.PHONY: help install demo test test-ray test-alone test-alone-too lint types check bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,13 +23,16 @@ demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
 	$(BIN)/bellwether demo
 
 test: $(READY)  ## Lint, check types and layers, run the tests
-	+$(MAKE) --jobs 3 --output-sync=target --no-print-directory check test-ray test-alone
+	+$(MAKE) --jobs 4 --output-sync=target --no-print-directory check test-ray test-alone test-alone-too
 
-test-ray:  # those that share a local Ray cluster; the others need none, and run beside them
+test-ray:  # those that share a local Ray cluster; the others need none, and run beside them in two halves
 	$(BIN)/python -m pytest -m ray
 
 test-alone:
-	$(BIN)/python -m pytest -m "not ray"
+	$(BIN)/python -m pytest -m "not ray" tests/test_[a-l]*.py
+
+test-alone-too:
+	$(BIN)/python -m pytest -m "not ray" tests/test_[!a-l]*.py
 
 check: lint types  ## Static checks only
 
