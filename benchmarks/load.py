@@ -219,8 +219,8 @@ class Run:
             return None
         now = perf_counter()
         due = now if load.rate is None else self._began + number / load.rate
-        if load.seconds is not None and due >= self._began + load.seconds:
-            return None
+        if load.seconds is not None and max(due, now) >= self._began + load.seconds:
+            return None  # what an app has fallen behind with by then is not asked any more
         if due <= now:
             return due
         await asyncio.sleep(due - now)
