@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.load import Load, Result, finish
+from benchmarks.load import Load, Result, Running
 
 CLIENTS = 32
 PATH = "/signal/index"
@@ -223,7 +223,7 @@ def swap(site: Site) -> None:
             started = time.perf_counter()
             told = post(urls["app"] + "/reload-model")
             line(f"reload to version {version}: {told['after']}", f"{time.perf_counter() - started:.2f} s")
-        found = finish(client)
+        found = client.result()
     for version, seen in sorted(found.noticed["versions"].items()):
         line(f"    answers by version {version}", str(seen["answers"]))
     line("    requests", str(found.asked))
@@ -276,7 +276,7 @@ def soak(site: Site) -> None:
         rate = saturation(url, site.options.seconds, "signal") / 2
         client = Load(url=url, clients=CLIENTS, seconds=seconds, rate=rate, check="signal").start()
         memory, kills = torment(client, "app")
-        found = finish(client)
+        found = client.result()
     line(f"soak, {site.options.soak:g} minutes at {rate:.0f} /s: requests", str(found.asked))
     line("    replicas killed", str(kills))
     line("    wrong", str(found.wrongs), "= 0")
@@ -288,14 +288,14 @@ def soak(site: Site) -> None:
         line(f"    {title} ({count}), MB", f"{first:.0f} -> {last:.0f}", f"{growth:+.2f} a minute")
 
 
-def torment(client: subprocess.Popen[str], app: str) -> tuple[dict[str, tuple[float, float, float, int]], int]:
+def torment(client: Running, app: str) -> tuple[dict[str, tuple[float, float, float, int]], int]:
     """Kill a replica every so often while a client runs; memory of each kind of process, and how many were killed."""
     from benchmarks.processes import Process, replicas, serving
 
     born: dict[int, float] = {}
     samples: dict[int, list[tuple[float, Process]]] = {}
     rng, kills, due = random.Random(0), 0, time.monotonic() + KILL_EVERY_S
-    while client.poll() is None:
+    while not client.over:
         now = time.monotonic()
         for process in serving(app):
             if now - born.setdefault(process.pid, now) >= SETTLED_S:

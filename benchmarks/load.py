@@ -14,6 +14,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,14 +68,13 @@ class Load:
     warm: int = 30
     check: str | None = None
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> Running:
         """The process, under way."""
-        command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(self))]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        return Running(self)
 
     def run(self) -> Result:
         """What it found."""
-        return finish(self.start())
+        return self.start().result()
 
 
 @dataclass
@@ -101,12 +101,26 @@ class Result:
         return len(self.latencies) / self.seconds
 
 
-def finish(process: subprocess.Popen[str]) -> Result:
-    """What a process that was started found, once it is over."""
-    out, _ = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"the client ended with {process.returncode}")
-    return Result(**json.loads(out))
+class Running:
+    """A client's process. It writes what it found into a file: a pipe that nobody reads would keep it from ending."""
+
+    def __init__(self, load: Load) -> None:
+        command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(load))]
+        self._out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open until the process is over
+        self._process = subprocess.Popen(command, stdout=self._out, text=True, cwd=ROOT)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def result(self) -> Result:
+        """What it found, once it is over."""
+        with self._out:
+            if code := self._process.wait():
+                raise RuntimeError(f"the client ended with {code}")
+            self._out.seek(0)
+            return Result(**json.load(self._out))
 
 
 class Connection(asyncio.Protocol):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -135,8 +138,6 @@ def test_requests_are_numbered():
 
 
 def test_with_a_rate_what_a_request_waited_for_a_client_is_its_latency():
-    import time
-
     def slow(k, _):
         if k == 1:
             time.sleep(0.2)
@@ -144,3 +145,29 @@ def test_with_a_rate_what_a_request_waited_for_a_client_is_its_latency():
 
     found, _ = against(slow, requests=20, rate=1000.0)
     assert sum(latency > 0.1 for latency in found.latencies) > 10
+
+
+class Plain(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_client_ends_by_itself_however_much_it_has_to_tell():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever).start()
+        client = Load(url=f"http://127.0.0.1:{server.server_port}/", clients=4, requests=5_000, warm=1).start()
+        for _ in range(600):
+            if client.over:
+                break
+            time.sleep(0.1)
+        over = client.over
+        server.shutdown()
+    assert over  # its latencies are more than a pipe holds, and nobody has read them
+    assert client.result().asked == 5_000
