@@ -11,9 +11,8 @@ from bellwether.config import load_recipe
 from bellwether.errors import ConfigError
 from serve_apps.args import AppArgs
 from serve_apps.book.checks import check_recipe
+from serve_apps.book.deployed import deployed
 from serve_apps.book.forecast import Forecast, check_forecast
-from serve_apps.deploying import deployment
-from serve_apps.models.routes import resolve, to_config
 
 
 class ForecastArgs(AppArgs):
@@ -38,12 +37,4 @@ def build(args: ForecastArgs) -> serve.Application:
     check_recipe(recipe, "forecast", "mid_price")
     if recipe.interval is None:
         raise ConfigError(f"forecast serves books taken once an interval; {recipe.name} has every change: sample them")
-    stores = args.stores()
-    registry = stores.open_registry()
-    route = resolve(registry, recipe.name, args.alias, canary=args.canary, shadow=args.shadow)
-    for version in route.versions:
-        check_forecast(registry.contract(recipe.name, version), recipe)
-    config = to_config({recipe.name: route})
-    ingress = deployment(serve.ingress()(Forecast), "Forecast", args).options(user_config=config)
-    app: serve.Application = ingress.bind(recipe, args, stores)
-    return app
+    return deployed(Forecast, "Forecast", args, recipe, check_forecast)

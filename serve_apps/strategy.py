@@ -10,9 +10,8 @@ from ray import serve
 from bellwether.config import load_recipe
 from serve_apps.args import AppArgs
 from serve_apps.book.checks import check_recipe
+from serve_apps.book.deployed import deployed
 from serve_apps.book.direction import Direction, check_direction
-from serve_apps.deploying import deployment
-from serve_apps.models.routes import resolve, to_config
 
 
 class StrategyArgs(AppArgs):
@@ -35,12 +34,4 @@ def build(args: StrategyArgs) -> serve.Application:
     """
     recipe = load_recipe(args.recipe)
     check_recipe(recipe, "strategy", "market_direction")
-    stores = args.stores()
-    registry = stores.open_registry()
-    route = resolve(registry, recipe.name, args.alias, canary=args.canary, shadow=args.shadow)
-    for version in route.versions:
-        check_direction(registry.contract(recipe.name, version), recipe)
-    config = to_config({recipe.name: route})
-    ingress = deployment(serve.ingress()(Direction), "Strategy", args).options(user_config=config)
-    app: serve.Application = ingress.bind(recipe, args, stores)
-    return app
+    return deployed(Direction, "Strategy", args, recipe, check_direction)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bellwether.signal import Signal
 from serve_apps.index.component_predictor import Explained
 from serve_apps.index.posted import Posted
 from serve_apps.index.posts import Refusal, predict
-from serve_apps.index.recorder import Recorder
+from serve_apps.index.recorder import Made, Recorder
 from serve_apps.index.releases import Release, Releases
 from serve_apps.index.shard_client import Round, ShardClient
 from serve_apps.web.request_id import request_id
@@ -28,14 +30,14 @@ class Notes:
         """Note a signal, and what is new in the round it was composed of."""
         self._recorder.signal(signal)
         if self._recorder.is_new(said):
-            request = request_id()
-            self._recorder.round(said, releases, seconds, request=request, answered=True)
-            if (other := releases.beside(said.release)) is not None:
-                self._later(self._shadow(other, releases, request))
+            made = Made(release=said.release, releases=releases, request=request_id(), seconds=seconds)
+            self._recorder.round(said, made)
+            self._beside(made, self._round)
 
     def newest(self, found: Explained, releases: Releases, release: Release, seconds: float) -> None:
         """Note the prediction of one symbol's newest bar."""
-        self._recorder.newest(found, release, releases, seconds, request=request_id())
+        made = Made(release=release, releases=releases, request=request_id(), seconds=seconds)
+        self._recorder.newest(found, made)
 
     def posted(
         self,
@@ -46,34 +48,27 @@ class Notes:
         seconds: float,
     ) -> None:
         """Note predictions from bars that a client sent."""
-        request = request_id()
-        self._explained(found, releases, release, seconds, request, answered=True)
-        if (other := releases.beside(release)) is not None:
-            self._later(self._shadow_posted(given, releases, other, request))
+        made = Made(release=release, releases=releases, request=request_id(), seconds=seconds)
+        self._explained(found, made)
+        self._beside(made, partial(self._posted, given))
 
-    async def _shadow(self, release: Release, releases: Releases, request: str) -> None:
-        started = time.perf_counter()
-        said = await self._shards.ask(release)
-        self._recorder.round(said, releases, time.perf_counter() - started, request=request, answered=False)
+    async def _round(self, asked: Made, started: float) -> None:
+        said = await self._shards.ask(asked.release)
+        self._recorder.round(said, replace(asked, seconds=time.perf_counter() - started))
 
-    async def _shadow_posted(self, given: Sequence[Posted], releases: Releases, release: Release, request: str) -> None:
-        started = time.perf_counter()
-        found = await predict(self._shards, given, release)
-        self._explained(found, releases, release, time.perf_counter() - started, request, answered=False)
+    async def _posted(self, given: Sequence[Posted], asked: Made, started: float) -> None:
+        found = await predict(self._shards, given, asked.release)
+        self._explained(found, replace(asked, seconds=time.perf_counter() - started))
 
-    def _explained(
-        self,
-        found: Sequence[Explained | Refusal],
-        releases: Releases,
-        release: Release,
-        seconds: float,
-        request: str,
-        *,
-        answered: bool,
-    ) -> None:
+    def _explained(self, found: Sequence[Explained | Refusal], made: Made) -> None:
         for one in found:
             if isinstance(one, Explained):
-                self._recorder.explained(one, release, releases, seconds, request=request, answered=answered)
+                self._recorder.explained(one, made)
+
+    def _beside(self, made: Made, ask: Callable[[Made, float], Coroutine[Any, Any, None]]) -> None:
+        """Let the release in the shadow, if there is one, say the same without answering."""
+        if (other := made.releases.beside(made.release)) is not None:
+            self._later(ask(replace(made, release=other, answered=False), time.perf_counter()))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,17 @@ APP = "index_signal"
 
 GAUGES_S = 1.0
 """How often gauges are set at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """How predictions came about: by which release, for which request, in what time, and whether they answer."""
+
+    release: Release
+    releases: Releases
+    request: str
+    seconds: float
+    answered: bool = True
 
 
 class Recorder:
@@ -55,65 +67,43 @@ class Recorder:
         self._rounds[said.release] = said.key
         return said.key is None or said.key != before
 
-    def round(self, said: Round, releases: Releases, seconds: float, *, request: str, answered: bool) -> None:
+    def round(self, said: Round, made: Made) -> None:
         """Note the predictions of a round that have not been noted yet."""
         for symbol, one in said.answers.items():
             if isinstance(one, Prediction):
-                features = said.features.get(symbol, ())
-                self._once(one, features, said.release, releases, seconds, request, answered)
+                self._once(one, said.features.get(symbol, ()), made)
 
-    def newest(self, one: Explained, release: Release, releases: Releases, seconds: float, *, request: str) -> None:
+    def newest(self, one: Explained, made: Made) -> None:
         """Note the prediction of one symbol's newest bar, if it has not been noted yet."""
-        features = tuple(one.features.values())
-        self._once(one.prediction, features, release, releases, seconds, request, answered=True)
+        self._once(one.prediction, tuple(one.features.values()), made)
 
-    def explained(
-        self, one: Explained, release: Release, releases: Releases, seconds: float, *, request: str, answered: bool
-    ) -> None:
+    def explained(self, one: Explained, made: Made) -> None:
         """Note a prediction from bars that a client sent."""
-        self._add(one.prediction, tuple(one.features.values()), release, releases, seconds, request, answered)
+        self._add(one.prediction, tuple(one.features.values()), made)
 
-    def _once(
-        self,
-        one: Prediction,
-        features: tuple[float, ...],
-        release: Release,
-        releases: Releases,
-        seconds: float,
-        request: str,
-        answered: bool,
-    ) -> None:
-        model = releases.naming(release, one.symbol)
-        key = (model["name"], model["version"], one.symbol, answered)
+    def _once(self, one: Prediction, features: tuple[float, ...], made: Made) -> None:
+        model = made.releases.naming(made.release, one.symbol)
+        key = (model["name"], model["version"], one.symbol, made.answered)
         if self._noted.get(key) != one.ts_event:
             self._noted[key] = one.ts_event
-            self._add(one, features, release, releases, seconds, request, answered)
+            self._add(one, features, made)
 
-    def _add(
-        self,
-        one: Prediction,
-        features: tuple[float, ...],
-        release: Release,
-        releases: Releases,
-        seconds: float,
-        request: str,
-        answered: bool,
-    ) -> None:
-        model = releases.naming(release, one.symbol)
+    def _add(self, one: Prediction, features: tuple[float, ...], made: Made) -> None:
+        model = made.releases.naming(made.release, one.symbol)
         self._log.add(
             Logged(
                 ts=self._clock(),
-                request_id=request,
+                request_id=made.request,
                 app=APP,
                 name=model["name"],
                 version=model["version"],
                 alias=model["alias"],
-                answered=answered,
+                answered=made.answered,
                 symbol=one.symbol,
                 inputs_sha=inputs_sha(np.array(features)),
                 features=features,
                 output=one.probabilities,
-                latency_s=seconds,
+                latency_s=made.seconds,
                 ts_from=one.ts_event,
             )
         )
