@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import fsum
+from typing import Any
 
 import httpx
 import pytest
@@ -93,6 +94,29 @@ def asking(url: str) -> Iterator[list[httpx.Response]]:
             thread.join()
 
 
+def until_answered(seen: list[httpx.Response], version: int) -> None:
+    """Wait until the clients have heard from this version."""
+    late = time.monotonic() + 60
+    while not any(reply.json()["model"]["version"] == version for reply in list(seen)):
+        assert time.monotonic() < late, f"version {version} has not answered within a minute"
+        time.sleep(0.1)
+
+
+def whole(url: str) -> dict[str, Any]:
+    """An answer in which every shard took part: on a busy machine one may be late."""
+    for _ in range(60):
+        answer = httpx.get(f"{url}/signal/index", timeout=30).json()
+        if answer["coverage"] == 1.0:
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(f"at no time did every shard answer: {answer}")
+
+
+def parts(answer: dict[str, Any]) -> dict[str, Any]:
+    """The components that took part, by symbol."""
+    return {part["symbol"]: part for part in answer["components"] if part["status"] == "fresh"}
+
+
 @pytest.mark.ray
 def test_a_promotion_and_a_rollback_change_what_answers_without_a_failed_request(url, installation, monkeypatch):
     recipe, lake = installation.load(), Lake(installation.lake)
@@ -101,17 +125,18 @@ def test_a_promotion_and_a_rollback_change_what_answers_without_a_failed_request
     monkeypatch.setenv("BELLWETHER_LEDGER", installation.ledger)
     options = ["--reload", url, "--tracking-uri", installation.tracking_uri]
     before = replicas()
-    expected = {1: httpx.get(f"{url}/signal/index", timeout=30).json()}
+    expected = {1: whole(url)}
     with asking(url) as seen:
+        until_answered(seen, 1)
         bellwether("promote", installation.recipe, str(version), *options)
-        expected[version] = httpx.get(f"{url}/signal/index", timeout=30).json()
-        time.sleep(0.3)
+        expected[version] = whole(url)
+        until_answered(seen, version)
         bellwether("rollback", installation.recipe, *options)
-        assert httpx.get(f"{url}/signal/index", timeout=30).json() == expected[1]
+        assert whole(url) == expected[1]
     assert {reply.status_code for reply in seen} == {200}
-    assert all(reply.json() == expected[reply.json()["model"]["version"]] for reply in seen)  # and never a mix
-    assert {reply.json()["model"]["version"] for reply in seen} == {1, version}
-    assert expected[1]["components"] != expected[version]["components"]
+    for answer in (reply.json() for reply in seen):  # and never a mix
+        assert parts(answer).items() <= parts(expected[answer["model"]["version"]]).items()
+    assert parts(expected[1]) != parts(expected[version])
     assert replicas() == before  # nothing was started anew
 
 

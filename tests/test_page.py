@@ -173,10 +173,12 @@ def test_a_bar_that_arrives_is_shown_without_loading_again(context, served):
         with_chart(page)
         page.evaluate("window.same = true")
         before = page.locator("#facts").inner_text()
+        closed = served.get("/signal/index")["bar_time"]
         served.grow()
+        expect(page.locator(f'#chart:not([data-drawn="{closed}"])')).to_be_attached()
         newest = served.get("/signal/index")["bar_time"]
         expect(page.locator(f'#chart[data-drawn="{newest}"]')).to_be_attached()
-        assert page.locator("#facts").inner_text() != before
+        expect(page.locator("#facts")).not_to_have_text(before, use_inner_text=True)
         assert page.evaluate("window.same")
 
 
