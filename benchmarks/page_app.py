@@ -9,12 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import uvicorn
 
+from bellwether.drift import detector
+from bellwether.drift.base import Reference
 from bellwether.registry.ledger import Entry
 from bellwether.registry.versions import VersionInfo
 from benchmarks.in_process import App
-from benchmarks.installation import artefact, put_bars, session_closes
+from benchmarks.installation import artefact, prepare, put_bars, session_closes
+from data.features import features_of
+from data.features.market import component_features
+from data.features.tables import component_slices, universe_context
+from data.lake import Lake
+from data.wall import times
 from serve_apps.web.guard import Safety
 
 
@@ -28,6 +36,20 @@ def outlook(symbols: tuple[str, ...]) -> dict[str, Any]:
         "coverage_level": 0.9,
         "universes": {"u5": reach},
     }
+
+
+def reference(home: Path, bars: int, *, components: int = 5) -> dict[str, Any]:
+    """What drift is measured against: the same walks as `benchmarks.installation` makes, over 200 sessions."""
+    made = prepare(home, components=components, sessions=200, name="reference")
+    recipe, lake = made.load(), Lake(made.lake)
+    fs, context = features_of(recipe.features), universe_context(recipe, lake, component_slices(recipe, lake))
+    tables = [lake.read(recipe.kind, symbol) for symbol in recipe.universe.symbols]
+    x = [component_features(fs, table, recipe.session, context)[fs.warmup :] for table in tables]
+    ts = [times(table)[fs.warmup :] for table in tables]
+    rows = Reference(x=np.concatenate(x), ts=np.concatenate(ts), names=fs.outputs, bars=bars, level=0.05)
+    fitted = detector("psi").fit(rows)
+    assert not isinstance(fitted, str), fitted
+    return fitted.state()
 
 
 def registry() -> SimpleNamespace:
@@ -60,13 +82,14 @@ class Served:
     def __init__(self, home: Path, safety: Safety | None = None) -> None:
         self.app, self.sessions = App(home, universes={"pair": ["S003", "S001"]}, history_bars=30), 30
         self.app.args = self.app.args.model_copy(update={"safety": safety or Safety()})
-        made = artefact(self.app.recipe, self.app.lake, outlook=outlook(self.app.symbols))
+        drift = reference(home, self.app.recipe.serving.drift_window)
+        made = artefact(self.app.recipe, self.app.lake, outlook=outlook(self.app.symbols), drift=drift)
         object.__setattr__(self.app.stores, "artefact", made)
         self.server: uvicorn.Server | None = None
 
     async def serve(self) -> None:
         async with self.app.running():
-            self.app.ingress._beside._registry = registry()
+            self.app.ingress._about._registry = registry()
             api = self.app.ingress.__serve_build_asgi_app__()
             self.server = uvicorn.Server(uvicorn.Config(api, port=0, log_level="error", timeout_graceful_shutdown=1))
             await self.server.serve()

@@ -6,18 +6,16 @@ Needs Chromium or Chrome on the ``PATH``. ``--dark`` and ``--width 390`` show it
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
+from benchmarks.page_browser import BROWSERS, installed
 
 
 def picture(address: str, path: Path, *, width: int, height: int, dark: bool) -> None:
     """Write what a reader sees once the chart is drawn; ``height`` 0 takes the whole page."""
-    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser_path is None:
+    if (browser_path := installed()) is None:
         raise SystemExit(f"none of {', '.join(BROWSERS)} is on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path)

@@ -44,12 +44,13 @@ class Instruments:
     dropped: Counter
     coverage: Gauge
     staleness: Gauge
+    drift: Gauge
     stages: dict[str, Histogram]
 
     def all(self) -> tuple[Metric, ...]:
         """Every metric."""
-        own = (self.requests, self.abstentions, self.reloads, self.logged, self.dropped, self.coverage, self.staleness)
-        return (*own, *self.stages.values())
+        counters = (self.requests, self.abstentions, self.reloads, self.logged, self.dropped)
+        return (*counters, self.coverage, self.staleness, self.drift, *self.stages.values())
 
 
 @cache
@@ -67,6 +68,7 @@ def instruments() -> Instruments:
         dropped=Counter("bellwether_predictions_dropped", "Predictions the log had no room for.", ("app",)),
         coverage=Gauge("bellwether_coverage", "Share of the weight that answers.", ("app",)),
         staleness=Gauge("bellwether_staleness_seconds", "Age of the newest record.", ("app", "symbol")),
+        drift=Gauge("bellwether_drift", "Drift of the features, as a multiple of what is usual at most.", ("app",)),
         stages={
             "request": seconds("request", "Until the answer began, or a shard's call was done.", "endpoint"),
             "queue": seconds("queue", "Between being sent and being begun."),
@@ -166,6 +168,14 @@ class Meter:
         """Age of the newest record of a symbol; of `MOST` symbols at most, the others share a series."""
         if self._to is not None:
             self._to.staleness.set(seconds, self._app | {"symbol": self._symbol(symbol)})
+
+    def drift(self, times_usual: float) -> None:
+        """How far the features of the last bars are from the training rows, as a multiple of what is usual at most.
+
+        NaN where that is not known any more: Ray's exporter has no series then, so that no old value goes on.
+        """
+        if self._to is not None:
+            self._to.drift.set(times_usual, self._app)
 
     def abstained(self, reason: str) -> None:
         """No answer, or HOLD whatever the sum says; ``reason`` is the kind of it, one of a few words."""

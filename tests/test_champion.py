@@ -14,6 +14,8 @@ from optuna import create_study
 from optuna.samplers import RandomSampler
 
 from bellwether.config.recipe import Part, Recipe, Search, Serving, Universe, Validation
+from bellwether.drift import restored
+from bellwether.drift.psi import FittedPsi
 from bellwether.errors import ConfigError, ModelError
 from bellwether.models.predictor import Predictor
 from bellwether.models.training import Task
@@ -24,6 +26,7 @@ from data.records import TIME
 from data.weights.table import WeightTable
 from tune.calibrate import best_threshold, index_moves
 from tune.champion import crown
+from tune.drift import drift
 from tune.problem import pose
 from tune.score import labels, score_fold
 from tune.space import Space
@@ -178,6 +181,52 @@ def test_a_trial_that_was_ended_early_or_failed_never_wins(why):
     perfect = replace(best.folds[0], metrics=best.folds[0].metrics | {"macro_f1": 1.0})
     ended = replace(best, params=best.params | {"C": 123.0}, folds=(perfect,), **why)
     assert crown(recipe(), on, [ended, *others]).artefact.contract.params == others[0].params
+
+
+# --- drift -------------------------------------------------------------------------------------------------------
+
+
+def test_the_contract_knows_what_the_rows_it_was_fitted_on_look_like():
+    on = panel()
+    fitted, later = drift_of(on, 5), on.x[-15:]
+    cut = split(on.ts, on.t1, recipe().validation).selection
+    assert isinstance(fitted, FittedPsi)
+    assert (fitted.names, fitted.bars, fitted.level) == (on.features, 5, 0.05)
+    assert fitted.counts.sum(axis=1).tolist() == [len(cut)] * 4
+    assert fitted.tally(on.x[cut]).tolist() == fitted.counts.tolist()
+    assert not fitted.judge(fitted.tally(later)).moved
+    assert fitted.judge(fitted.tally(later + 3.0)).moved
+
+
+def test_the_reference_of_drift_is_blind_to_the_holdout():
+    on = panel()
+    held, x = split(on.ts, on.t1, recipe().validation).holdout, on.x.copy()
+    x[held] += 3.0
+    assert drift_of(replace(on, x=x), 5).state() == drift_of(on, 5).state()
+
+
+def test_where_there_is_no_reference_of_drift_the_contract_says_why():
+    on = panel()
+    assert drift_of(on, 50) == "the training rows make 3 windows of 50 bars, and 19 say what is usual"
+    assert drift_of(on, 5, "persistence") == "persistence reads labels, and drift is measured of features"
+    ending = recipe().target.model_copy(update={"overnight": "drop"})
+    made = recipe().model_copy(update={"target": ending, "serving": Serving(drift_bars=5)})
+    assert "training rows lack the end of each session" in restored(drift(made, on, pose(recipe(), on), "logistic"))
+    elsewhere = recipe().model_copy(update={"serving": Serving(app=None)})
+    assert drift(elsewhere, on, pose(recipe(), on), "logistic") == {}
+
+
+def drift_of(on: Panel, bars: int, family: str = "logistic"):
+    """What a contract says, after JSON."""
+    made = recipe().model_copy(update={"serving": Serving(drift_bars=bars)})
+    return restored(json.loads(json.dumps(drift(made, on, pose(made, on), family))))
+
+
+def test_a_champions_contract_has_it(planted):
+    _, champion = planted
+    assert champion.artefact.contract.drift == {
+        "reason": "the training rows make 3 windows of 50 bars, and 19 say what is usual"
+    }
 
 
 # --- thresholds ----------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def observe(meter: Meter) -> None:
     meter.answered("/signal/index", 200, 0.004)
     meter.coverage(1.0)
     meter.staleness("S000", 60.0)
+    meter.drift(1.5)
     meter.abstained("late")
     meter.reloaded("index-hourly", 3)
     meter.logged(10)
@@ -99,12 +100,10 @@ def observe(meter: Meter) -> None:
 
 
 @pytest.fixture(scope="module")
-def scrape(ray_cluster):
+def scrape(on_serve):
     """What a node exports while an app is served that has made each observation, and has failed once."""
     import ray
     from ray import serve
-
-    from pipelines.demo import free_port
 
     @serve.deployment(name="Observer", ray_actor_options={"num_cpus": 0.1})
     class Observer:
@@ -116,20 +115,16 @@ def scrape(ray_cluster):
         async def __call__(self, request):
             raise RuntimeError("on purpose")
 
-    serve.shutdown()  # whoever served before may have chosen another port
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(Observer.bind(observe), name="observed", route_prefix="/observed")
-    assert httpx.get(f"http://127.0.0.1:{port}/observed", timeout=30).status_code == 500
     node = ray.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     wanted = {name for query in QUERIES.values() for name in names(query)}
     found, until = {}, time.monotonic() + LATEST_S
-    while not wanted <= found.keys() and time.monotonic() < until:
-        time.sleep(0.5)
-        found = exported(httpx.get(url, timeout=30).text)
-    yield found
-    serve.shutdown()
+    with on_serve(observed=Observer.bind(observe)) as base:
+        assert httpx.get(f"{base}/observed", timeout=30).status_code == 500
+        while not wanted <= found.keys() and time.monotonic() < until:
+            time.sleep(0.5)
+            found = exported(httpx.get(url, timeout=30).text)
+    return found
 
 
 @pytest.mark.ray

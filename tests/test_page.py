@@ -2,86 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import shutil
-import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from bellwether.config.keys import KeyFile
 from benchmarks.page_app import Served
+from benchmarks.page_browser import opened, running
 from serve_apps.web.guard import Safety
 
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-PATIENCE_MS = 30_000
 MARKUP = "<img src=x onerror=\"window.ran='yes'\">"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[Served]:
-    with running(Served(tmp_path_factory.mktemp("page"))) as found:
-        yield found
-
-
-@contextmanager
-def running(found: Served) -> Iterator[Served]:
-    """It answers, in a thread."""
-    thread = threading.Thread(target=lambda: asyncio.run(found.serve()), daemon=True)
-    thread.start()
-    while found.server is None or not found.server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    yield found
-    found.server.should_exit = True
-    thread.join(timeout=20)
-
-
-def installed() -> str | None:
-    """Where a browser is. On a machine of CI one is installed, if that is allowed."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
-        command = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-        subprocess.run(command, check=False, capture_output=True, timeout=240)
-        found = shutil.which("chromium")
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if (path := installed()) is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is on the PATH")
-    expect.set_options(timeout=PATIENCE_MS)  # machines of CI do other things, too
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser) -> Iterator[BrowserContext]:
-    """A browser that has the scripts already."""
-    found = browser.new_context(viewport={"width": 1280, "height": 844})
-    yield found
-    found.close()
-
-
-@contextmanager
-def opened(where: Browser | BrowserContext, served: Served, **how: Any) -> Iterator[Page]:
-    """The page, loaded."""
-    page = where.new_page(**how)
-    page.goto(served.address)
-    try:
-        yield page
-    finally:
-        page.close()
 
 
 def with_chart(page: Page) -> None:
@@ -140,7 +71,6 @@ def test_it_shows_what_the_registry_says(context, served):
             "ada promoted Production to version 7, before 6",
             "ada promoted Production to version 6",
         ]
-        expect(page.locator("#drift")).to_contain_text("Not measured yet")
 
 
 def test_bars_that_the_model_was_fitted_on_are_shaded_and_said_to_be(context, served):
@@ -155,6 +85,81 @@ def test_bars_that_the_model_was_fitted_on_are_shaded_and_said_to_be(context, se
         expect(page.locator("#history-text")).to_contain_text("the 4 shaded bars")
         listed = page.locator("#history-table tbody tr td:last-child").all_text_contents()
         assert (listed.count("yes"), listed.count("no")) == (4, len(history["bars"]) - 4)
+
+
+# --- drift ----------------------------------------------------------------------------------------
+
+
+def test_drift_is_shown_beside_what_is_usual(context, served):
+    found = served.get("/drift")
+    assert found["state"] == "usual"
+    with opened(context, served) as page:
+        drift = page.locator("#drift")
+        expect(drift.locator(".verdict")).to_contain_text("As usual. The features of the last 30 bars look like")
+        expect(drift.locator("dl")).to_contain_text(f"{found['psi']:.3f}")
+        expect(drift.locator("dl")).to_contain_text(f"{found['usual']:.3f}")
+        expect(drift.locator("dl")).to_contain_text(f"5 % at most of {found['windows']} windows")
+        expect(drift.locator("dl")).to_contain_text("150 rows")
+        expect(drift.locator("tbody tr")).to_have_count(len(found["features"]))
+        expect(drift.locator("summary")).to_contain_text(f"of {len(found['features'])} features beyond what is usual")
+
+
+def test_what_moved_is_said_to_have_moved_and_the_features_that_did_come_first(context, served):
+    found = served.get("/drift") | {"state": "moved", "psi": 0.9, "usual": 0.2, "in_training": 40}
+    for one in found["features"]:
+        one["moved"] = one["name"] in ("atr_14", "hour")
+        one |= {"psi": 3.0 * one["usual"] if one["moved"] else 0.5 * one["usual"]}
+    with opened(context, served) as page:
+        with_chart(page)
+        show(page, "drift", "showDrift", found)
+        drift = page.locator("#drift")
+        expect(drift.locator(".verdict")).to_contain_text("Moved. The features of the last 30 bars do not look like")
+        expect(drift.locator("dl")).to_contain_text("40 of them no later than the training rows")
+        assert set(drift.locator("tbody th").all_text_contents()[:2]) == {"atr_14", "hour"}
+        states = drift.locator("tbody td:last-child").all_text_contents()
+        assert states == ["beyond"] * 2 + ["usual"] * (len(found["features"]) - 2)
+        expect(drift.locator("summary")).to_contain_text(f"2 of {len(states)} features beyond what is usual")
+
+
+def test_a_feature_that_never_strays_does_not_hide_one_that_did(context, served):
+    found = served.get("/drift")
+    small, still, moved = ("usual", 0.1, 0.2, False), ("still", 0.0, 0.0, False), ("far", 0.6, 0.2, True)
+    changed = ("changed", 0.1, 0.0, True)
+    with opened(context, served) as page:
+        expect(page.locator("#drift tbody tr")).to_have_count(len(found["features"]))
+        for order in ((small, still, moved, changed), (still, changed, small, moved)):
+            features = [dict(zip(("name", "psi", "usual", "moved"), one, strict=True)) for one in order]
+            show(page, "drift", "showDrift", found | {"features": features})
+            names = page.locator("#drift tbody th").all_text_contents()
+            assert names == ["changed", "far", "usual", "still"]
+
+
+def test_where_drift_is_not_known_the_page_says_why(context, served):
+    unknown = dict.fromkeys(served.get("/drift")) | {"state": "unknown", "reason": "it reads prices", "features": []}
+    with opened(context, served) as page:
+        with_chart(page)
+        show(page, "drift", "showDrift", unknown)
+        expect(page.locator("#drift")).to_contain_text("Not known. it reads prices.")
+        page.evaluate("async () => (await import('/page/drift.js')).showDrift(null, 'shard 1 failed')")
+        expect(page.locator("#drift")).to_contain_text("Drift is not known: shard 1 failed.")
+
+
+def test_on_a_phone_the_table_of_features_is_folded_until_it_is_opened(context, served):
+    with opened(context, served) as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.reload()
+        table, summary = page.locator("#drift table"), page.locator("#drift summary")
+        expect(summary).to_be_visible()
+        expect(table).to_be_hidden()
+        summary.focus()
+        page.keyboard.press("Enter")
+        expect(table).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        show(page, "drift", "showDrift", served.get("/drift"))
+        expect(table).to_be_visible()
+
+
+# --- universes ------------------------------------------------------------------------------------
 
 
 def test_a_reader_chooses_among_universes(context, served):
@@ -323,9 +328,11 @@ def test_markup_in_data_is_text(context, served):
         show(page, "components", "showComponents", signal["components"])
         show(page, "models", "showVersions", spoilt(served.get("/versions")))
         show(page, "models", "showLeaderboard", spoilt(served.get("/leaderboard")))
+        show(page, "drift", "showDrift", spoilt(served.get("/drift")))
         show(page, "history", "showHistory", spoilt(served.get("/signal/index/history")))
         assert rows(page) == [MARKUP] * 5
         assert page.locator("#versions tbody tr").count() == 2
+        assert page.locator("#drift tbody th").first.text_content() == MARKUP
         assert page.locator("#leaderboard th[scope=row]").first.text_content().startswith(MARKUP)
         assert page.locator("img[src=x]").count() == 0
         assert page.evaluate("window.ran ?? null") is None
@@ -338,7 +345,7 @@ def test_a_key_is_asked_for_kept_in_the_tab_alone_and_sent_as_a_header(context, 
         return route.fulfill(status=401, json={"detail": "this API key is not known"})
 
     with opened(context, served) as page:
-        page.route(re.compile(r":\d+/(signal|universes|leaderboard|versions|openapi)"), locked)
+        page.route(re.compile(r":\d+/(signal|universes|leaderboard|versions|drift)"), locked)
         page.reload()
         field = page.get_by_label("API key", exact=True)
         expect(field).to_be_focused()

@@ -26,6 +26,7 @@ from data.weights.table import WeightTable
 from tune.adjust import adjusted
 from tune.calibrate import Calibration, calibrate
 from tune.contracts import artefact_of
+from tune.drift import drift
 from tune.figures import exam_span, figures_of
 from tune.leaderboard import Row, leaderboard
 from tune.out_of_fold import OutOfFold, out_of_fold
@@ -103,6 +104,7 @@ def crown(
         quantisation=quantisation,
         thresholds=_thresholds(recipe, problem, found, weights, index),
         outlook=outlook(recipe, problem, found, model, weights),
+        drift=drift(recipe, panel, problem, best.family),
     )
     return Champion(artefact=artefact, verdict=verdict)
 

@@ -38,6 +38,7 @@ def artefact_of(
     quantisation: Mapping[str, Any],
     thresholds: Calibration | None,
     outlook: Mapping[str, Any],
+    drift: Mapping[str, Any],
 ) -> Artefact:
     """The model and everything a server must know about it."""
     bundled, chosen = isinstance(model, Bundled), problem.exam.train
@@ -70,6 +71,7 @@ def artefact_of(
         calibration=adjustment.calibration,
         conformal=adjustment.conformal,
         outlook=outlook,
+        drift=drift,
         edges=tuple(problem.exam.edges.tolist()),
         buy=buy,
         sell=sell,

@@ -157,7 +157,8 @@ class Serving(Frozen):
     ``app`` may be null: then the recipe is trained and not served.
     ``thresholds`` are the ``buy`` and ``sell`` below, or ``calibrated`` on the out-of-fold signals of validation.
     ``universes`` are parts of the recipe's universe that have a signal of their own, by name. ``history_bars`` are kept
-    ready to show what the signal was.
+    ready to show what the signal was; drift is measured on the last ``drift_bars`` of them, which are 50, or all where
+    they are fewer, if left out.
     ``shards`` is a number, or the symbols of each. With ``models: per_symbol`` a symbol's own model, registered under
     the recipe's name, a dot and the symbol, answers for it where there is one; a shard holds ``loaded`` at a time.
     """
@@ -176,11 +177,19 @@ class Serving(Frozen):
     timeout_s: float = Field(default=2.0, gt=0)
     universes: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     history_bars: int = Field(default=200, ge=1, le=5000)
+    drift_bars: int | None = Field(default=None, ge=1)
+
+    @property
+    def drift_window(self) -> int:
+        """Bars that drift is measured on."""
+        return min(50, self.history_bars) if self.drift_bars is None else self.drift_bars
 
     @model_validator(mode="after")
     def _ordered(self) -> Serving:
         if self.sell >= self.buy:
             raise ValueError(f"sell ({self.sell}) must be below buy ({self.buy})")
+        if self.drift_window > self.history_bars:
+            raise ValueError(f"drift_bars ({self.drift_bars}) must be at most history_bars ({self.history_bars})")
         return self
 
 

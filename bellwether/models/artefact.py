@@ -61,6 +61,8 @@ class Contract(Frozen):
         How probabilities were calibrated, and the state of the intervals; empty if neither was asked for.
     outlook : dict
         What the returns it foretells rest on (`bellwether.expected_return.Outlook`); empty of a model without.
+    drift : dict
+        State of a detector that knows its training rows (`bellwether.drift`); empty of a model without.
     definition : str
         Hash of the feature set; a server with another one refuses the model.
     warmup : int
@@ -106,6 +108,7 @@ class Contract(Frozen):
     calibration: Plain = Field(default_factory=dict)
     conformal: Plain = Field(default_factory=dict)
     outlook: Plain = Field(default_factory=dict)
+    drift: Plain = Field(default_factory=dict)
     edges: tuple[FiniteFloat, ...]
     buy: FiniteFloat
     sell: FiniteFloat

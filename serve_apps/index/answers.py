@@ -7,11 +7,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bellwether.actions import ACTIONS
+from serve_apps.models.answers import ModelName
+from serve_apps.web.batches import Batch
 from serve_apps.web.common import Ready
-from serve_apps.web.problems import Problem, problems
+from serve_apps.web.problems import problems
 
 PROBABILITIES: dict[str, Any] = dict(zip(ACTIONS, (0.05, 0.1, 0.2, 0.4, 0.25), strict=True))
-MODEL: dict[str, Any] = {"name": "index-hourly", "version": 3, "alias": "Production"}
 EXPECTED: dict[str, Any] = {
     "mean": 0.0004,
     "sd": 0.0033,
@@ -23,16 +24,6 @@ EXPECTED: dict[str, Any] = {
     "contributions": {"SIM01": 0.0003, "SIM02": 0.0001},
     "horizon_bars": 1,
 }
-
-
-class ModelName(BaseModel):
-    """Which model answered."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [MODEL]})
-
-    name: str
-    version: int
-    alias: str
 
 
 class ComponentAnswer(BaseModel):
@@ -48,17 +39,7 @@ class ComponentAnswer(BaseModel):
     notes: list[str] = Field(description="What was assumed.")
 
 
-class BatchItem(BaseModel):
-    """The result of one request of a batch, or why there is none: exactly one of them is null."""
-
-    result: ComponentAnswer | None
-    error: Problem | None
-
-
-class BatchAnswer(BaseModel):
-    """Results in the order of the requests."""
-
-    items: list[BatchItem]
+BatchAnswer = Batch[ComponentAnswer]
 
 
 class Thresholds(BaseModel):

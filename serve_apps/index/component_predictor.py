@@ -14,6 +14,7 @@ from bellwether.errors import BadFeatures
 from bellwether.signal import Absence, Prediction
 from data.features.market import MarketContext
 from serve_apps.following import Following
+from serve_apps.index.counted import Counted
 from serve_apps.index.past import Past, PastAnswers
 from serve_apps.index.posted import Posted, PostedFeatures, Refused, posted_features
 from serve_apps.index.releases import Release, Releases
@@ -144,6 +145,10 @@ class ComponentPredictor:
     async def past(self, release: Release, known: str | None = None) -> PastAnswers:
         """Predictions of all its symbols at their last bars; ``known`` as in `predict`."""
         return await self._past.answers(release, known)
+
+    async def drift(self, release: Release) -> Counted:
+        """The last rows of all its symbols, as counts that tell whether features still look like the training rows."""
+        return await self._past.counted(release)
 
     async def health(self) -> str | None:
         """Why what is served may be out of date; None when all is well."""

@@ -13,11 +13,11 @@ from data.weights.table import WeightTable, load_weights, weights_kind
 from serve_apps.following import Following
 from serve_apps.index.published import Published
 from serve_apps.index.releases import Release
-from serve_apps.index.schemas import LATEST
 from serve_apps.index.shard_client import Round
 from serve_apps.index.universes import Basket
 from serve_apps.index.wire import signal_json
 from serve_apps.web.bodies import dumps
+from serve_apps.web.values import LATEST
 
 Key = tuple[str, ...]
 

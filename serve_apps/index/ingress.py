@@ -16,8 +16,8 @@ from bellwether.config import Recipe
 from bellwether.errors import ModelError
 from bellwether.signal import Absence
 from serve_apps.args import AppArgs
+from serve_apps.index.about import NAMED, About
 from serve_apps.index.answers import AWAY, UNKNOWN, BatchAnswer, ComponentAnswer, IndexReady, SignalAnswer
-from serve_apps.index.beside import NAMED, Beside
 from serve_apps.index.component_predictor import Explained
 from serve_apps.index.composer import Composer
 from serve_apps.index.notes import Notes
@@ -90,7 +90,7 @@ class IndexSignal:
         self._meter = Meter(APP)
         self._log = PredictionLog(lake, APP)
         self._notes = Notes(Recorder(self._log, self._meter), self._shards)
-        self._beside = Beside(
+        self._about = About(
             recipe,
             stores,
             shards=self._shards,
@@ -98,6 +98,7 @@ class IndexSignal:
             now=self._now,
             body=self._body,
             streams=max(1, args.max_ongoing // 2),
+            meter=self._meter,
         )
         self._bars = PostedBars(recipe, lake, clock)
         self._published: Published | None = None
@@ -142,7 +143,7 @@ class IndexSignal:
         api.post("/predict", response_model=ComponentAnswer, responses=UNKNOWN | AWAY)(self.predict)
         api.post("/predict/batch", response_model=BatchAnswer, responses=AWAY)(self.predict_batch)
         self._bars.install(api)
-        self._beside.install(api)
+        self._about.install(api)
         install_common(api, self, self.report, IndexReady)
         install_page(api)
         guard(api, app=APP, safety=self._args.safety, answered=self._meter.answered)
@@ -150,7 +151,7 @@ class IndexSignal:
 
     async def signal(self, universe: str | None = NAMED) -> Response:
         """The index signal, with every component's part in it, and what the index is expected to return."""
-        return answer(await self._body(self._beside.universes.find(universe), request_id()))
+        return answer(await self._body(self._about.universes.find(universe), request_id()))
 
     async def component(self, symbol: str = Query(description="A component of the universe.")) -> Response:
         """The prediction of one component from its newest closed bar, with the features behind it."""

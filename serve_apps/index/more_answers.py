@@ -1,4 +1,4 @@
-"""Messages of what stands beside the signal: its history, its universes, and the models behind it."""
+"""Messages of what is known about the signal: its history, its universes, the models behind it, and their drift."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve_apps.index.answers import MODEL, ModelName, Thresholds
+from serve_apps.index.answers import Thresholds
+from serve_apps.models.answers import ModelName
 
 BAR: dict[str, Any] = {
     "ts_event": "2025-06-30T19:30:00Z",
@@ -50,6 +51,23 @@ MOVE: dict[str, Any] = {
     "version": 3,
     "previous": 2,
     "why": "passed its gate",
+}
+
+DRIFT: dict[str, Any] = {
+    "state": "moved",
+    "reason": None,
+    "psi": 0.31,
+    "usual": 0.24,
+    "level": 0.05,
+    "bars": 50,
+    "windows": 26,
+    "rows": 500,
+    "in_training": 0,
+    "from": "2025-06-20T14:30:00Z",
+    "to": "2025-06-30T20:00:00Z",
+    "chance": 0.6,
+    "features": [{"name": "std_20", "psi": 1.2, "usual": 0.5, "moved": True}],
+    "model": {"name": "index-hourly", "version": 3, "alias": "Production"},
 }
 
 
@@ -162,10 +180,43 @@ class Move(BaseModel):
 class VersionsAnswer(BaseModel):
     """Versions of the model, and moves of their aliases, newest first."""
 
-    name: str = Field(examples=[MODEL["name"]])
+    name: str = Field(examples=["index-hourly"])
     answering: int
     versions: list[VersionPart]
     moves: list[Move]
+
+
+class DriftPart(BaseModel):
+    """One feature in the last bars. Of many features some are beyond theirs by chance, ``chance`` of them."""
+
+    name: str
+    psi: float
+    usual: float = Field(description="What windows of the training rows exceed with the level at most.")
+    moved: bool = Field(description="Whether it is beyond that.")
+
+
+class DriftAnswer(BaseModel):
+    """Whether the features of the last bars look like those the answering version was trained on.
+
+    Of each feature alone, all components together; of how features and outcomes belong together it says nothing.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DRIFT]})
+
+    model: ModelName
+    state: Literal["usual", "moved", "unknown"]
+    reason: str | None = Field(description="Why nothing is known; null where something is.")
+    psi: float | None = Field(description="Population stability index, the mean over the features.")
+    usual: float | None = Field(description="What windows of the training rows exceed with the level at most.")
+    level: float | None = Field(description="How often a window that is like them is called moved at most.")
+    bars: int | None = Field(description="Timestamps in the window: the newest of the universe.")
+    windows: int | None = Field(description="Windows of the training rows that say what is usual.")
+    rows: int | None = Field(description="Rows of the window whose features are known.")
+    in_training: int | None = Field(description="How many of them are no later than the last training row.")
+    from_: str | None = Field(alias="from", description="The oldest of them.")
+    to: str | None = Field(description="The newest of them.")
+    chance: float | None = Field(description="Features beyond theirs on average where nothing has moved.")
+    features: list[DriftPart] = Field(description="In the model's order.")
 
 
 EVENTS: dict[int | str, dict[str, Any]] = {

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from bellwether.drift import restored
+from bellwether.errors import ModelError
 from bellwether.signal import Absence
 from data.features.base import Floats, Ints
 from data.features.market import component_features
@@ -16,6 +18,7 @@ from data.features.tables import universe_context
 from data.lake.slices import read_slice, slices
 from data.records import record_kind
 from data.wall import times
+from serve_apps.index.counted import Counted, counted, nanoseconds
 from serve_apps.index.releases import Release
 from serve_apps.index.seen import Seen, seen
 from serve_apps.index.shard_state import KEEP, ShardState, predict
@@ -47,21 +50,25 @@ class Tail:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tails:
+    """``ts`` are the newest times of the whole universe, which every shard knows."""
+
     stamp: str
+    ts: Ints
     of: Mapping[str, Tail | None]
     seen: dict[Release, Mapping[str, Seen | Absence]] = field(default_factory=dict)
+    counted: dict[Release, Counted] = field(default_factory=dict)
 
 
 class Past:
     """The last ``serving.history_bars`` bars of a shard's symbols, and what releases make of them.
 
-    Nothing is read before the first call of `answers`. After that the lake is read again when somebody asks and it has
+    Nothing is read before the first call. After that the lake is read again when somebody asks and it has
     changed, so that the signal of the newest bar never waits for its history.
     """
 
     def __init__(self, state: ShardState) -> None:
         self._state, self._tails = state, OnDemand(state.version, lambda stamp: _tails(state, stamp))
-        self._predicting = asyncio.Lock()
+        self._predicting, self._counting = asyncio.Lock(), asyncio.Lock()
 
     async def answers(self, release: Release, known: str | None = None) -> PastAnswers:
         """Predictions of all symbols; ``known`` is the stamp of those that the caller holds."""
@@ -76,6 +83,36 @@ class Past:
                     tails.seen.pop(old)
                 tails.seen[release] = found
         return PastAnswers(stamp=stamp, given=tails.seen[release])
+
+    async def counted(self, release: Release) -> Counted:
+        """The rows of the last bars, counted by the reference of the pooled model of a release.
+
+        Raises
+        ------
+        ModelError
+            Its contract states no reference.
+        """
+        tails = await self._tails.get()
+        async with self._counting:
+            if release not in tails.counted:
+                found = await asyncio.to_thread(self._counted, tails, release)
+                for old in [*tails.counted][: 1 - RELEASES]:
+                    tails.counted.pop(old)
+                tails.counted[release] = found
+        return tails.counted[release]
+
+    def _counted(self, tails: _Tails, release: Release) -> Counted:
+        contract = self._state.predictor(Release(release.version), "").contract
+        if isinstance(detector := restored(contract.drift), str):
+            raise ModelError(detector)
+        window = tails.ts[-detector.bars :]
+        return counted(
+            f"{release.stamp}-{tails.stamp}",
+            [(tail.ts, tail.x) for tail in tails.of.values() if tail is not None],
+            since=int(window[0]) if len(window) else 0,
+            train_end=nanoseconds(contract.train_end),
+            detector=detector,
+        )
 
     def _predicted(self, tails: _Tails, release: Release) -> Mapping[str, Seen | Absence]:
         return {symbol: self._seen(symbol, tail, release) for symbol, tail in tails.of.items()}
@@ -98,7 +135,7 @@ def _tails(state: ShardState, stamp: str) -> _Tails:
         table = pa.concat_tables(read_slice(lake, part, order) for part in bars[symbol])
         x = component_features(state.features, table, recipe.session, context)
         found[symbol] = tail(times(table), x, warmup=state.features.warmup, rows=recipe.serving.history_bars)
-    return _Tails(stamp=stamp, of=found)
+    return _Tails(stamp=stamp, ts=context.ts[-recipe.serving.history_bars :], of=found)
 
 
 def tail(ts: Ints, x: Floats, *, warmup: int, rows: int) -> Tail:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
 from fastapi import FastAPI, HTTPException, Response
@@ -27,7 +26,7 @@ from data.records.base import RuleContext
 from data.wall import times
 from serve_apps.index.answers import BarsTaken
 from serve_apps.index.schemas import BarsBatch, BarsRequest, raw_bars
-from serve_apps.web.bodies import answer
+from serve_apps.web.bodies import answer, dumps
 from serve_apps.web.problems import not_found, problems, unavailable, unprocessable
 
 TRIES = 8
@@ -145,7 +144,7 @@ class PostedBars:
             except OSError as error:
                 log.exception("posted bars cannot be written")
                 raise unavailable(f"the lake cannot be written now: {type(error).__name__}; send them again") from error
-        return answer(_told(self._recipe.kind, raw, taken))
+        return answer(await asyncio.to_thread(_told, self._recipe.kind, raw, taken))
 
     def _check(self, requests: Sequence[BarsRequest], where: tuple[str, ...]) -> None:
         """Refuse symbols and intervals that the recipe does not ingest, and bars that it makes itself."""
@@ -162,11 +161,11 @@ class PostedBars:
                 raise unprocessable([*place, "interval"], why)
 
 
-def _told(kind: str, raw: pa.Table, taken: Taken) -> dict[str, Any]:
-    """The answer: how many of the bars are what, and why those in quarantine are there."""
+def _told(kind: str, raw: pa.Table, taken: Taken) -> bytes:
+    """The answer: how many of the bars are what, and why those in quarantine are there, a hundred thousand at most."""
     rejected = taken.rejected
     columns = (rejected["symbol"].to_pylist(), times(rejected).tolist(), rejected["reason"].to_pylist())
-    return {
+    said = {
         "kind": kind,
         "received": raw.num_rows,
         "new": taken.added,
@@ -178,3 +177,4 @@ def _told(kind: str, raw: pa.Table, taken: Taken) -> dict[str, Any]:
         ],
         "version": taken.version,
     }
+    return dumps(said)

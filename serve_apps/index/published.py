@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from bellwether.config.recipe import Recipe
+from bellwether.drift import restored
+from bellwether.drift.base import FittedDetector
+from bellwether.errors import BellwetherError
 from bellwether.expected_return import Outlook
 from bellwether.models.artefact import Contract
 from bellwether.signal_policy import SignalPolicy
@@ -26,6 +29,7 @@ class Published:
     named: tuple[Named, ...]
     policies: Mapping[int, SignalPolicy]
     outlooks: Mapping[int, Outlook | str]
+    detectors: Mapping[int, FittedDetector | str]
 
     def contract(self, release: Release) -> Contract:
         """Of the pooled model of a release."""
@@ -47,6 +51,10 @@ class Published:
         if release.own:
             return "components have models of their own, whose forecast errors together are not known"
         return self.outlooks[release.version]
+
+    def detector(self, release: Release) -> FittedDetector | str:
+        """What tells whether rows still look like the training rows of its pooled model, or why nothing does."""
+        return self.detectors[release.version]
 
 
 def publish(config: Mapping[str, Any], recipe: Recipe, stores: Stores) -> Published:
@@ -73,4 +81,16 @@ def publish(config: Mapping[str, Any], recipe: Recipe, stores: Stores) -> Publis
         named=tuple(named),
         policies={version: SignalPolicy.of(recipe, (c.buy, c.sell)) for version, c in pooled.items()},
         outlooks={version: Outlook.restore(c.outlook) for version, c in pooled.items()},
+        detectors={version: _detector(c) for version, c in pooled.items()},
     )
+
+
+def _detector(contract: Contract) -> FittedDetector | str:
+    """A reference that cannot be used costs the answer to whether features have moved, and not the signal."""
+    try:
+        found = restored(contract.drift)
+    except BellwetherError as error:
+        return str(error)
+    if not isinstance(found, str) and found.names != contract.features:
+        return "the reference is of other features, or in another order: restore or retrain the model"
+    return found

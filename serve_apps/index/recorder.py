@@ -13,7 +13,8 @@ from serve_apps.index.component_predictor import Explained
 from serve_apps.index.releases import Release, Releases
 from serve_apps.index.shard_client import Round
 from serve_apps.metrics import Meter
-from serve_apps.prediction_log import Logged, PredictionLog, inputs_sha
+from serve_apps.prediction_log import PredictionLog
+from serve_apps.prediction_rows import Logged, inputs_sha
 
 APP = "index_signal"
 

@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bellwether.config.recipe import Frozen
-from bellwether.trading_time import SECOND, iso
+from bellwether.trading_time import iso
 from data.intake.quality import NOISE
 from data.records import TIME
 from data.sources.base import RAW
 from serve_apps.web.bounded import Bounded
+from serve_apps.web.values import WRITTEN, NotNegative, Number, Positive, Time
 
 MAX_BARS, MAX_ITEMS = 1_000, 100
 """Bars in one request, and requests in one batch."""
 
-EARLIEST, LATEST = 10**17, 2**63 - 1
-"""Nanoseconds that are taken for a time: from 1973, so that seconds and milliseconds are told apart."""
-
-_ISO = re.compile(
-    r"(?P<seconds>\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?)(\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d\d:?\d\d)"
-)
-
-
-def to_ns(value: object) -> int:
-    """A time as UTC nanoseconds: of ISO 8601 text with a zone, or of nanoseconds.
-
-    >>> to_ns("2025-06-30T16:00:00-04:00"), to_ns(1_751_313_600_000_000_000)
-    (1751313600000000000, 1751313600000000000)
-    >>> to_ns("2025-06-30T16:00:00")
-    Traceback (most recent call last):
-    ...
-    ValueError: a time is ISO 8601 with its zone, such as 2025-06-30T20:00:00Z, or nanoseconds since 1970
-    """
-    if isinstance(value, str) and (found := _ISO.fullmatch(value)):
-        whole = datetime.fromisoformat(found["seconds"] + found["zone"].replace("Z", "+00:00"))
-        value = int(whole.timestamp()) * SECOND + int((found["fraction"] or "").ljust(9, "0"))
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError("a time is ISO 8601 with its zone, such as 2025-06-30T20:00:00Z, or nanoseconds since 1970")
-    if not EARLIEST <= value <= LATEST:
-        raise ValueError(f"a time lies between {EARLIEST} and {LATEST} ns; seconds or milliseconds are too small")
-    return value
-
-
-Time = Annotated[
-    int,
-    BeforeValidator(to_ns, json_schema_input_type=str | int),
-    Field(description="Close of the bar: ISO 8601 with its zone, or nanoseconds since 1970."),
-]
-Price = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Volume = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Close = Annotated[Time, Field(description=f"Close of the bar: {WRITTEN}.")]
 
 BAR: dict[str, Any] = {
     "ts_event": "2025-06-30T20:00:00Z",
@@ -72,12 +37,12 @@ class PostedBar(Frozen):
 
     model_config = ConfigDict(json_schema_extra={"examples": [BAR]})
 
-    ts_event: Time
-    open: Price
-    high: Price
-    low: Price
-    close: Price
-    volume: Volume
+    ts_event: Close
+    open: Positive
+    high: Positive
+    low: Positive
+    close: Positive
+    volume: NotNegative
 
     @model_validator(mode="after")
     def _consistent(self) -> PostedBar:
@@ -138,15 +103,12 @@ class BatchRequest(Bounded):
     )
 
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
 class RawBar(Frozen):
     """One bar as a feed has it: the rules of ingest judge its values, and put it in quarantine where it breaks one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [BAR]})
 
-    ts_event: Time
+    ts_event: Close
     open: Number | None
     high: Number | None
     low: Number | None

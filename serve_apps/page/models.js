@@ -11,7 +11,7 @@ export function showLeaderboard(found, problem) {
   const caption = `${words(found.metric)} over folds with its interval, and on the segment that selection never saw`;
   const { passed, reason } = found.verdict ?? {};
   const verdict = reason ? el("p", { class: "verdict" }, el("strong", {}, passed ? "Passed the gate. " : "Did not pass the gate. "), reason) : null;
-  fill(byId("leaderboard"), verdict, scroll(caption, table(caption, heads, rows)));
+  fill(byId("leaderboard"), verdict, scroll(caption, table(caption, heads, rows, { class: "cards" })));
 }
 
 const badges = (one) => [
@@ -47,7 +47,7 @@ export function showVersions(found, problem) {
   const heads = [{ title: "Version" }, { title: "Family" }, { title: words(found.versions[0]?.metric || "score"), kind: "number" }, { title: "Gate" }, { title: "Made" }];
   const caption = `Versions of ${found.name}, newest first`;
   const moves = found.moves.length ? el("ol", { class: "moves" }, found.moves.map(move)) : empty("No alias has been moved.");
-  fill(byId("versions"), scroll(caption, table(caption, heads, rows)), el("h4", {}, "Moves of aliases"), moves);
+  fill(byId("versions"), scroll(caption, table(caption, heads, rows, { class: "cards" })), el("h4", {}, "Moves of aliases"), moves);
 }
 
 const DONE = { promote: "promoted", rollback: "rolled back", settle: "settled" };
@@ -57,15 +57,6 @@ function move({ ts, who, action, alias, version, previous, why }) {
   const before = previous === null ? "" : `, before ${previous}`;
   return el("li", {}, el("time", { datetime: ts }, moment(ts)), el("span", {}, `${who} ${DONE[action] ?? words(action)} ${target}${before}`),
     why ? el("q", {}, why) : null);
-}
-
-/** Whether drift is measured shows in the server's own description of itself. */
-export function showDrift(described, problem) {
-  if (described === null) return fill(byId("drift"), empty(`Not known: ${problem}.`));
-  const measured = Object.keys(described.paths ?? {}).includes("/drift");
-  fill(byId("drift"), measured
-    ? el("p", {}, "This server measures drift: ", el("a", { href: "drift" }, "the figures as JSON"), ".")
-    : empty("Not measured yet: this server has no monitoring of drift."));
 }
 
 const scroll = (label, inner) => el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, inner);

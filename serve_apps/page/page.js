@@ -3,10 +3,11 @@
 import { get, key } from "./api.js";
 import { showComponents } from "./components.js";
 import { byId, el } from "./dom.js";
+import { showDrift } from "./drift.js";
 import { clock } from "./format.js";
 import { redraw, showHistory } from "./history.js";
 import { follow } from "./live.js";
-import { showDrift, showLeaderboard, showVersions } from "./models.js";
+import { showLeaderboard, showVersions } from "./models.js";
 import { showSignal, tick } from "./signal.js";
 
 const chosen = { universe: null };
@@ -31,7 +32,7 @@ function show(signal) {
   showComponents(signal.components);
   const model = JSON.stringify(signal.model);
   const bars = JSON.stringify([model, ...signal.components.map((one) => one.ts_event)]);
-  if (seen.bars !== bars) history();
+  if (seen.bars !== bars) { history(); drift(); }
   if (seen.model !== model) showModels();
   Object.assign(seen, { bars, model });
 }
@@ -63,6 +64,8 @@ const history = serial(async () => {
   });
 });
 
+const drift = serial(() => part("drift", {}, showDrift));
+
 /** Ages alone are no event of the stream. */
 const refresh = serial(async () => {
   const { universe } = chosen;
@@ -73,7 +76,6 @@ const refresh = serial(async () => {
 function showModels() {
   part("leaderboard", {}, showLeaderboard);
   part("versions", {}, showVersions);
-  part("openapi.json", {}, showDrift);
 }
 
 async function universes() {

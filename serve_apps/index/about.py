@@ -1,11 +1,10 @@
-"""What stands beside the signal: its history, its stream, its universes, and the models behind it."""
+"""What is known about the signal: its history, its stream, its universes, the models behind it, and their drift."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from fastapi import FastAPI, Header, Query, Response
 
@@ -17,15 +16,25 @@ from data.weights.table import WeightTable
 from serve_apps.following import Following
 from serve_apps.index import boards
 from serve_apps.index.answers import AWAY, UNKNOWN
+from serve_apps.index.counted import nanoseconds
+from serve_apps.index.drift import Drift
 from serve_apps.index.history import Histories, bar_json
 from serve_apps.index.index_bars import IndexBars, index_bars
-from serve_apps.index.more_answers import EVENTS, HistoryAnswer, LeaderboardAnswer, UniversesAnswer, VersionsAnswer
+from serve_apps.index.more_answers import (
+    EVENTS,
+    DriftAnswer,
+    HistoryAnswer,
+    LeaderboardAnswer,
+    UniversesAnswer,
+    VersionsAnswer,
+)
 from serve_apps.index.published import Published
 from serve_apps.index.releases import Release
 from serve_apps.index.shard_client import ShardClient, Unanswered
 from serve_apps.index.stream import Streams
 from serve_apps.index.universes import Basket, Universes
 from serve_apps.index.wire import Json, thresholds_json
+from serve_apps.metrics import Meter
 from serve_apps.on_demand import OnDemand
 from serve_apps.stores import Stores
 from serve_apps.web.bodies import answer
@@ -40,8 +49,8 @@ Body = Callable[[Basket, str], Awaitable[bytes]]
 """``body(basket, key)``: the signal of a basket now, by the release that the key is routed to."""
 
 
-class Beside:
-    """Endpoints of one ingress.
+class About:
+    """Endpoints of one ingress that say something about its signal.
 
     Parameters
     ----------
@@ -53,6 +62,8 @@ class Beside:
         Its answer.
     streams : int
         How many may be open at a time.
+    meter : Meter
+        That of the ingress.
     """
 
     def __init__(
@@ -65,10 +76,12 @@ class Beside:
         now: Callable[[], Published],
         body: Body,
         streams: int,
+        meter: Meter,
     ) -> None:
         self.universes = Universes(recipe)
         self._recipe, self._stores, self._weights, self._now, self._body = recipe, stores, weights, now, body
         self._histories = Histories(shards, recipe.serving.history_bars)
+        self._drift = Drift(shards, recipe.serving.history_bars, meter)
         self._streams = Streams(recipe.serving.refresh_s / 2, streams)
         lake = stores.open_lake()
         self._index = OnDemand(lambda: lake.version(recipe.kind), lambda _: index_bars(recipe, lake))
@@ -97,6 +110,7 @@ class Beside:
 
         api.get("/signal/index/history", response_model=HistoryAnswer, responses=UNKNOWN | AWAY)(history)
         api.get("/signal/index/stream", response_class=Response, responses=EVENTS | UNKNOWN | AWAY)(stream)
+        api.get("/drift", response_model=DriftAnswer, responses=AWAY)(self.drift)
         api.get("/universes", response_model=UniversesAnswer)(self.list_universes)
         api.get("/leaderboard", response_model=LeaderboardAnswer, responses=AWAY)(self.leaderboard)
         api.get("/versions", response_model=VersionsAnswer, responses=AWAY)(self.versions)
@@ -116,6 +130,13 @@ class Beside:
                 self._boards = {release: board}
         return answer(board)
 
+    async def drift(self) -> Response:
+        """How far the features of the last bars are from those the answering version was trained on."""
+        found = await self._drift.of(self._now())
+        if isinstance(found, Unanswered):
+            raise unavailable(found.reason)
+        return answer(found)
+
     async def versions(self) -> Response:
         """Versions of the model and the moves of their aliases, newest first."""
         name, version = self._recipe.name, self._now().releases.answering.version
@@ -128,7 +149,7 @@ class Beside:
         signals = await self._histories.of(basket, release, policy, self._weights.value)
         if isinstance(signals, Unanswered):
             raise unavailable(signals.reason)
-        index, train_end = await self._index_bars(), _nanoseconds(published.train_end(release))
+        index, train_end = await self._index_bars(), nanoseconds(published.train_end(release))
         return {
             "universe": basket.name,
             "model": published.releases.naming(release),
@@ -155,9 +176,3 @@ class Beside:
         if self._registry is None:
             self._registry = self._stores.open_registry()
         return self._registry
-
-
-def _nanoseconds(at: datetime) -> int:
-    """A moment as UTC nanoseconds: whole microseconds, no float on the way."""
-    seconds = int(at.replace(microsecond=0).timestamp())
-    return (seconds * 1_000_000 + at.microsecond) * 1000

@@ -1,4 +1,4 @@
-"""What stands beside the signal over HTTP: expected return, history, universes, stream, leaderboard and versions."""
+"""What is known about the signal, over HTTP: expected return, history, universes, stream, leaderboard, versions."""
 
 from __future__ import annotations
 
@@ -141,9 +141,9 @@ def test_the_newest_bar_of_the_history_is_the_live_signal(app):
 def test_a_shorter_history_is_the_end_of_the_longer_one_and_costs_no_new_predictions(app):
     async def conversation(client):
         whole = (await client.get("/signal/index/history")).json()["bars"]
-        kept = dict(app.ingress._beside._histories._held)
+        kept = dict(app.ingress._about._histories._held)
         part = (await client.get("/signal/index/history", params={"bars": 7, "universe": "u5"})).json()["bars"]
-        assert all(app.ingress._beside._histories._held[k] is kept[k] for k in kept)
+        assert all(app.ingress._about._histories._held[k] is kept[k] for k in kept)
         return whole, part
 
     whole, part = app.use(conversation)
@@ -174,7 +174,7 @@ def test_without_the_bars_of_the_index_there_is_no_history_and_no_address_is_tol
         raise OSError("cannot read s3://secret")
 
     async def conversation(client):
-        app.ingress._beside._index = OnDemand(gone, lambda version: None)
+        app.ingress._about._index = OnDemand(gone, lambda version: None)
         return await client.get("/signal/index/history")
 
     reply = app.use(conversation)
@@ -216,7 +216,7 @@ def streamed(made: App, life_s: float, during=None, universe: str | None = None)
     """The events that a stream of that life brings."""
 
     async def conversation(client):
-        made.ingress._beside._streams.life_s = life_s
+        made.ingress._about._streams.life_s = life_s
         params = {"universe": universe} if universe else {}
         reply = asyncio.create_task(client.get("/signal/index/stream", params=params))
         if during is not None:
@@ -241,7 +241,7 @@ def test_the_stream_says_what_the_signal_says_and_again_after_a_new_bar(tmp_path
 
 def test_streams_of_several_clients_cost_one_round_of_the_shards(app):
     async def conversation(client):
-        app.ingress._beside._streams.life_s = 0.3
+        app.ingress._about._streams.life_s = 0.3
         for handle in app.handles:
             handle.calls.clear()
         alone = await client.get("/signal/index/stream")
@@ -338,7 +338,7 @@ def test_a_registry_that_cannot_be_read_is_a_503_without_addresses_and_the_contr
         raise RegistryError("cannot open sqlite:///secret")
 
     async def conversation(client):
-        app.ingress._beside._registry = SimpleNamespace(read=gone, versions=gone, ledger=Kept().ledger, store="here")
+        app.ingress._about._registry = SimpleNamespace(read=gone, versions=gone, ledger=Kept().ledger, store="here")
         return await client.get("/versions"), await client.get("/leaderboard")
 
     listed, board = app.use(conversation)
@@ -353,10 +353,10 @@ def test_a_registry_that_cannot_be_read_is_a_503_without_addresses_and_the_contr
 def test_openapi_has_all_of_it_with_examples(app):
     spec = app.get("/openapi.json").json()
     schemas = spec["components"]["schemas"]
-    for path in ("/signal/index/history", "/universes", "/leaderboard", "/versions"):
+    for path in ("/signal/index/history", "/drift", "/universes", "/leaderboard", "/versions"):
         assert "$ref" in spec["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     stream = spec["paths"]["/signal/index/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
     assert {"404", "503"} <= set(stream)
-    for name in ("PastBar", "BoardRow", "VersionPart", "Move", "ExpectedReturnPart"):
+    for name in ("PastBar", "DriftAnswer", "BoardRow", "VersionPart", "Move", "ExpectedReturnPart"):
         assert schemas[name]["examples"]
