@@ -223,7 +223,7 @@ def pooled(parts: Sequence[Evaluation]) -> Evaluation:
 def f1(found: Evaluation) -> Interval:
     """Macro-F1 of all rows."""
     sums = confusion_sums(found.ts, found.y, found.predicted, CLASSES)
-    return block_bootstrap(sums.figure, sums.each, draws=DRAWS)
+    return sums.interval(draws=DRAWS)
 
 
 def f1_over(found: Evaluation, other: Evaluation) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +66,20 @@ class Panel:
     features: tuple[str, ...]
     definition: str
     warmup: int
+
+    def of(self, symbol: str) -> Panel:
+        """The rows of one of its symbols."""
+        rows = np.flatnonzero(self.who == self.symbols.index(symbol))
+        return replace(
+            self,
+            x=self.x[rows],
+            outcome=self.outcome[rows],
+            value=self.value[rows],
+            ts=self.ts[rows],
+            t1=self.t1[rows],
+            who=np.zeros(len(rows), np.int64),
+            symbols=(symbol,),
+        )
 
 
 def load_panel(recipe: Recipe, lake: Lake) -> Panel:

@@ -42,6 +42,9 @@ AliasOpt = Annotated[str, typer.Option("--alias", help="Staging or Production.")
 WhyOpt = Annotated[str, typer.Option("--why", help="Reason, kept in the ledger.")]
 KindArg = Annotated[str | None, typer.Argument(help="Kind in the lake, such as ticks; every kind, if left out.")]
 ReloadOpt = Annotated[str | None, typer.Option("--reload", help="Address of a served app to tell at once.")]
+SymbolOpt = Annotated[
+    str | None, typer.Option("--symbol", help="Whose own model is meant; the pooled one, if left out.")
+]
 UrlOpt = Annotated[str, typer.Option("--url", help="Address of the served app.")]
 
 
@@ -125,20 +128,28 @@ def train(
         typer.Option("--optimize/--defaults", help="Search parameters, or fit each family once with its defaults."),
     ] = None,
     resume: Annotated[str | None, typer.Option(help="Continue this run instead of starting a new one.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="Make the own model of this symbol alone, in a recipe that has those.")
+    ] = None,
     lake: LakeOpt = None,
     tracking_uri: TrackingOpt = None,
 ) -> None:
-    """Sweep the model families, judge the best against its baselines, and register it."""
+    """Sweep the model families, judge the best against its baselines, and register it.
+
+    With `serving.models: per_symbol` in the recipe, each symbol gets a model of its own after that, in the same way.
+    """
     workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import train as job
 
-    job.run(job.with_budget(workspace, families, trials, time_budget, concurrent, optimize), resume=resume)
+    job.run(job.with_budget(workspace, families, trials, time_budget, concurrent, optimize), resume, symbol)
 
 
 @app.command(epilog="Example: [bold]bellwether leaderboard index-hourly[/bold]")
-def leaderboard(recipe: RecipeArg, version: int | None = None, tracking_uri: TrackingOpt = None) -> None:
+def leaderboard(
+    recipe: RecipeArg, version: int | None = None, symbol: SymbolOpt = None, tracking_uri: TrackingOpt = None
+) -> None:
     """Show the leaderboard of the newest (or the given) version, and the versions there are."""
-    workspace = Workspace.open(recipe, None, tracking_uri)
+    workspace = _own(recipe, symbol, tracking_uri)
     from pipelines import leaderboard as job
 
     job.run(workspace, version)
@@ -154,10 +165,11 @@ def promote(
     alias: AliasOpt = "Production",
     why: WhyOpt = "passed its gate",
     reload: ReloadOpt = None,
+    symbol: SymbolOpt = None,
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Let a version that passed its gate answer under an alias."""
-    workspace = Workspace.open(recipe, None, tracking_uri)
+    workspace = _own(recipe, symbol, tracking_uri)
     from pipelines import promote as job
 
     job.promote(workspace, version, alias, who=getpass.getuser(), why=why, reload=reload)
@@ -169,10 +181,11 @@ def rollback(
     alias: AliasOpt = "Production",
     why: WhyOpt = "rolled back",
     reload: ReloadOpt = None,
+    symbol: SymbolOpt = None,
     tracking_uri: TrackingOpt = None,
 ) -> None:
     """Give an alias back to the version that held it before."""
-    workspace = Workspace.open(recipe, None, tracking_uri)
+    workspace = _own(recipe, symbol, tracking_uri)
     from pipelines import promote as job
 
     job.rollback(workspace, alias, who=getpass.getuser(), why=why, reload=reload)
@@ -328,6 +341,14 @@ def remove_key(name: Annotated[str, typer.Argument(help="As the key was named.")
     from pipelines import keys as job
 
     job.remove(Settings().keys, name)
+
+
+def _own(recipe: str, symbol: str | None, tracking_uri: str | None) -> Workspace:
+    """The workspace of a recipe's pooled model, or of a symbol's own."""
+    workspace = Workspace.open(recipe, None, tracking_uri)
+    from pipelines.own_models import own
+
+    return own(workspace, symbol)
 
 
 def _lake(uri: str | None) -> Lake:

@@ -27,8 +27,7 @@ def run(workspace: Workspace) -> None:
         raise ConfigError(f"{name} serves no index signal, so it has no demo: run `bellwether train {name}`")
     ingest.run(workspace)
     with local_ray():
-        train.prepare(workspace)
-        version = train.sweep_and_register(workspace)
+        version = train.sweep_and_register(train.prepare(workspace))
         oracle.run(workspace, workspace.registry.load(workspace.recipe.name, version)[1])
         promote.promote(workspace, version, "Production", who=getpass.getuser(), why="demo")
         with deployed(workspace, host="127.0.0.1", port=free_port()) as url:

@@ -12,12 +12,15 @@ from pipelines.workspace import Workspace
 
 
 def run(workspace: Workspace, cluster: Cluster = nullcontext) -> FeaturesReport:
-    """Make what is missing or out of date; ``cluster`` has Ray running in its context, entered if there is work."""
+    """Make what is missing or out of date; ``cluster`` has Ray running in its context, entered if there is work.
+
+    They are made of the lake as it is at the start, or as the workspace has it pinned.
+    """
     done = itertools.count(1)
     with progress("features") as advance:
         report = build_features(
             workspace.recipe,
-            workspace.lake,
+            workspace.pinned().lake,
             lambda partition, rows, todo: advance(next(done), todo, partition),
             cluster,
         )

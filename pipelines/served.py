@@ -16,6 +16,9 @@ RELOAD_S = 180.0
 READY_S = 30.0
 """How long an app that was just started may take until all of it answers."""
 
+UNROUTED = "/-/routes"
+"""What Serve's proxy names in its 404, which is plain text; no app of ours does."""
+
 
 def ask(
     method: str, url: str, path: str, key: SecretStr | None = None, *, timeout: float = 10.0, **how: Any
@@ -65,11 +68,20 @@ def wait_ready(url: str, key: SecretStr | None = None, seconds: float = READY_S)
     end = time.monotonic() + seconds
     while True:
         reply = ask("GET", url, "/ready", key)
-        starting = reply.status_code in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.NOT_FOUND)
+        starting = _starts(reply)
         if not starting or time.monotonic() > end:
             body = reply.json() if starting and reply.headers.get("content-type") == "application/json" else {}
             return list(body.get("missing", []))
         time.sleep(0.1)
+
+
+def _starts(reply: httpx.Response) -> bool:
+    """Whether waiting helps: the app says so, or Serve's proxy is up and has no route to it yet.
+
+    A 404 of anyone else says that this is another program, or another app of ours.
+    """
+    unrouted = reply.status_code == httpx.codes.NOT_FOUND and UNROUTED in reply.text
+    return reply.status_code == httpx.codes.SERVICE_UNAVAILABLE or unrouted
 
 
 def reload(url: str, key: SecretStr | None = None) -> dict[str, dict[str, int]]:

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import getpass
 import secrets
+import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
 
 from bellwether.config import Recipe
+from bellwether.errors import ConfigError, DataError, ModelError
 from bellwether.models import family
 from data.targets import target_kind
 from pipelines import features, ingest, report
 from pipelines.console import console, progress, say
+from pipelines.own_models import own
 from pipelines.sweep_log import SweepLog, sweep_log
 from pipelines.workspace import Workspace
 
@@ -51,17 +57,24 @@ def with_budget(
     return replace(workspace, recipe=changed)
 
 
-def run(workspace: Workspace, resume: str | None = None) -> int:
-    """Train the recipe from whatever state the lake is in; returns the registered version."""
+def run(workspace: Workspace, resume: str | None = None, symbol: str | None = None) -> int:
+    """Train the recipe from whatever state the lake is in; returns the registered version.
+
+    Everything is made of one state of the lake: what is posted meanwhile is for the next run. With ``symbol`` that
+    symbol's own model is made and nothing else.
+    """
     from cluster.local import local_ray
 
+    own(workspace, symbol)  # refuses a symbol that cannot have one before anything is started
     with local_ray():
-        prepare(workspace)
-        return sweep_and_register(workspace, resume)
+        return sweep_and_register(prepare(workspace), resume, symbol)
 
 
-def prepare(workspace: Workspace) -> None:
-    """Ingest if the lake has no records of this recipe's source yet; make the features that are missing."""
+def prepare(workspace: Workspace) -> Workspace:
+    """Ingest if the lake has no records of this recipe's source yet; make the features that are missing.
+
+    Returns the workspace on the lake as the features were made of it.
+    """
     from data.intake.ingest import SOURCE, source_identity
 
     recipe = workspace.recipe
@@ -69,24 +82,50 @@ def prepare(workspace: Workspace) -> None:
     watched = [symbol for symbol in (*recipe.universe.symbols, recipe.universe.index) if symbol]
     if {noted.get(symbol) for symbol in watched} != {source_identity(recipe)}:
         ingest.run(workspace)
-    features.run(workspace)
+    pinned = workspace.pinned()
+    features.run(pinned)
+    return pinned
 
 
-def sweep_and_register(workspace: Workspace, resume: str | None = None) -> int:
-    """Sweep on the running Ray, judge the best on the untouched segment, register it; returns its version."""
+def sweep_and_register(workspace: Workspace, resume: str | None = None, symbol: str | None = None) -> int:
+    """Sweep on the running Ray, judge the best on the untouched segment, register it; returns its version.
+
+    Then the same for each symbol, where the recipe lets symbols have models of their own; or for ``symbol`` alone.
+    """
     from data.panel import load_panel
+
+    panel = load_panel(workspace.recipe, workspace.lake)
+    if symbol is not None:
+        return _trained(own(workspace, symbol), panel.of(symbol), {}, resume)
+    version = _trained(workspace, panel, _market(workspace), resume)
+    if workspace.recipe.serving.models == "per_symbol":
+        for one in workspace.recipe.universe.symbols:
+            _try(workspace, one, panel)
+    return version
+
+
+def _try(workspace: Workspace, symbol: str, panel: Panel) -> None:
+    """Make a symbol's own model, if it can have one; the pooled one answers for it otherwise."""
+    try:
+        _trained(own(workspace, symbol), panel.of(symbol), {})
+    except (ConfigError, DataError, ModelError) as error:
+        say(f"[yellow]no model of {escape(symbol)} alone[/yellow]: {escape(str(error))}")
+
+
+def _trained(workspace: Workspace, panel: Panel, market: Mapping[str, Any], resume: str | None = None) -> int:
+    """Make and register one model, of a panel; returns its version."""
+    from tune.champion import crown
     from tune.leaderboard import leaderboard, to_json
     from tune.leaderboard_table import render
     from tune.problem import pose
 
-    panel, run_id = load_panel(workspace.recipe, workspace.lake), resume or _new_run()
-    problem = pose(workspace.recipe, panel)
+    run_id, problem = resume or _new_run(), pose(workspace.recipe, panel)
     classes = target_kind(workspace.recipe.target.kind).classes
     with sweep_log(workspace, run_id, problem.metric, classes) as log:
         trials = _sweep(workspace, panel, problem, run_id, log, resume=resume is not None)
         rows = leaderboard(trials, problem.metric, workspace.recipe.validation)
         console.print(render(rows))
-        champion = _crown(workspace, panel, trials)
+        champion = crown(workspace.recipe, panel, trials, **market)
         place = report.write(workspace, run_id, problem, trials, rows, champion)
         page, table = ((place / name).read_text(encoding="utf-8") for name in (report.PAGE, report.TABLE))
         figures = {champion.verdict.metric: champion.verdict.champion, "lift": champion.verdict.lift}
@@ -119,30 +158,35 @@ def _sweep(
         try:
             trials = sweep(recipe, panel, storage=workspace.settings.runs, run_id=run_id, resume=resume, progress=tell)
         except KeyboardInterrupt:
-            again = f"bellwether train {workspace.source} {_flags(recipe)} --resume {run_id}"
-            say(f"stopped; `{again}` goes on where it was")
+            again = f"{shlex.quote(workspace.source)} {_flags(workspace)} --resume {run_id}"
+            say(f"stopped; `bellwether train {escape(again)}` goes on where it was")
             raise
         for trial in trials:  # a run that is resumed brings those that were done before
             log.take(trial)
     return trials
 
 
-def _flags(recipe: Recipe) -> str:
+def _flags(workspace: Workspace) -> str:
     """The options that make the same sweep again."""
-    search = recipe.search
+    recipe, search = workspace.recipe, workspace.recipe.search
     given = {"--trials": search.trials, "--time-budget": search.time_budget_s, "--concurrent": search.concurrent}
     told = [f"{flag} {value:g}" for flag, value in given.items() if value]
+    told += [f"--symbol {shlex.quote(workspace.symbol)}"] if workspace.symbol else []
     return " ".join(["--families", ",".join(recipe.families), *told, *([] if search.optimize else ["--defaults"])])
 
 
-def _crown(workspace: Workspace, panel: Panel, trials: tuple[TrialResult, ...]) -> Champion:
+def _market(workspace: Workspace) -> dict[str, Any]:
+    """What a champion is judged beside: the weights, and the index's closes, None where the universe has none.
+
+    Read before the sweep, which may outlast the time for which a vacuum leaves files that are out of use.
+    """
     from data.weights.table import load_weights
-    from tune.champion import crown
 
     universe = workspace.recipe.universe
-    weights = load_weights(workspace.lake, universe) if universe.weights else None
-    index = workspace.index_closes() if universe.index else None
-    return crown(workspace.recipe, panel, trials, weights=weights, index=index)
+    return {
+        "weights": load_weights(workspace.lake, universe) if universe.weights else None,
+        "index": workspace.index_closes() if universe.index else None,
+    }
 
 
 def _report(workspace: Workspace, champion: Champion, version: int) -> None:

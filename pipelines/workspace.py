@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +22,15 @@ class Workspace:
     """A recipe, the settings, and the lake and registry they lead to (opened when first used).
 
     ``source`` is where the recipe was read from, as a process that starts elsewhere can find it: a bundled name
-    or an absolute path.
+    or an absolute path. ``view`` is the lake as it is to be seen, where that is not the lake as it is; see `pinned`.
+    ``symbol`` is whose own model the recipe is of, None for one of the whole universe; see `pipelines.own_models`.
     """
 
     recipe: Recipe
     settings: Settings
     source: str
+    view: Lake | None = field(default=None, compare=False, repr=False)
+    symbol: str | None = None
 
     @classmethod
     def open(cls, recipe: str, lake: str | None = None, tracking_uri: str | None = None) -> Workspace:
@@ -44,7 +47,13 @@ class Workspace:
         """Where the records live."""
         from data.lake.lake import Lake
 
-        return Lake(self.settings.lake)
+        return Lake(self.settings.lake) if self.view is None else self.view
+
+    def pinned(self) -> Workspace:
+        """The same on a lake that stands still from its first look on (`data.lake.pinned`), if it does not already."""
+        from data.lake.pinned import PinnedLake
+
+        return replace(self, view=PinnedLake(self.lake.uri)) if self.view is None else self
 
     @cached_property
     def registry(self) -> Registry:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from bellwether.errors import ConfigError, DataError
+from bellwether.validation import bootstrap
 from bellwether.validation.bootstrap import (
     _resampled,
     block_bootstrap,
@@ -42,6 +43,19 @@ def coverage(block: int | None, worlds: int = 300, n: int = 400, phi: float = 0.
 def test_coverage_on_an_autoregressive_series():
     assert 0.82 <= coverage(block=None) <= 0.95  # 0.90 promised; the order n^(-1/3) bias makes it a little less
     assert coverage(block=1) < 0.75  # resampling single timestamps overstates what is known
+
+
+def test_so_many_resamples_are_held_at_a_time(monkeypatch):
+    monkeypatch.setattr(bootstrap, "AT_ONCE", 400)
+    sums, held = np.column_stack([np.random.default_rng(0).normal(size=50), np.ones(50)]), []
+
+    def counted(totals: Floats) -> Floats:
+        held.append(len(totals))
+        return mean(totals)
+
+    figures = resampled_figures(counted, sums, block=5, draws=1_000, seed=0)
+    assert held == [400, 400, 200]
+    assert len(np.unique(figures)) > 900  # no part draws what another has drawn
 
 
 def test_resampled_means_spread_like_the_series_does():

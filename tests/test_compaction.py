@@ -148,7 +148,7 @@ def test_manifests_from_before_there_were_dates_and_parts_are_read():
     assert decode(encode({"A": entry})) == {"A": entry}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     batches=st.lists(
         st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.floats()), max_size=6),

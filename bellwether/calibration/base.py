@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bellwether.calibration.steps import Steps
 from bellwether.errors import DataError, ModelError
-
-if TYPE_CHECKING:
-    from bellwether.calibration.graph import Steps
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

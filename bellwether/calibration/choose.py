@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.calibration import calibrator, calibrator_names
-from bellwether.calibration.base import FittedCalibrator, Flags, Floats, Ints, sample
+from bellwether.calibration.base import FittedCalibrator, Flags, Floats, Ints, Sample, sample
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.probability_metrics import BINS, bin_of, brier_losses, log_losses
 
@@ -124,12 +124,9 @@ def choose(
     """
     rows = sample(p, y, weight)
     early, late = _parted(ts, t1, len(y), share)
-    scores = {}
-    for name in dict.fromkeys(("none", *(names or calibrator_names()))):
-        fitted = calibrator(name).fit(rows.p[early], y[early], rows.weight[early])
-        scores[name] = scores_of(fitted.apply(rows.p[late]), y[late], rows.weight[late])
-    best = min(scores, key=lambda name: scores[name].log_loss)
-    best = best if scores[best].log_loss < scores["none"].log_loss - TIE else "none"
+    compared = dict.fromkeys(("none", *(names or calibrator_names())))
+    scores = {name: _compared(name, rows, early, late) for name in compared}
+    best = _best(scores)
     return Choice(
         name=best,
         fitted=calibrator(best).fit(rows.p, y, rows.weight),
@@ -152,6 +149,18 @@ def scores_of(p: Floats, y: Ints, weight: Floats) -> Scores:
         brier=float(own @ brier_losses(y, p)),
         calibration_error=float(np.abs(np.bincount(bin_of(p), own * gap, minlength=BINS)).sum()),
     )
+
+
+def _compared(name: str, rows: Sample, early: Flags, late: Flags) -> Scores:
+    """Scores on the later rows of a calibrator fitted on the earlier ones."""
+    fitted = calibrator(name).fit(rows.p[early], rows.y[early], rows.weight[early])
+    return scores_of(fitted.apply(rows.p[late]), rows.y[late], rows.weight[late])
+
+
+def _best(scores: Mapping[str, Scores]) -> str:
+    """The calibrator of the lowest log loss; ``none``, unless it is lower than without."""
+    best = min(scores, key=lambda name: scores[name].log_loss)
+    return best if scores[best].log_loss < scores["none"].log_loss - TIE else "none"
 
 
 def _parted(ts: Ints, t1: Ints, n: int, share: float) -> tuple[Flags, Flags]:

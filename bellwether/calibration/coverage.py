@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bellwether.calibration.conformal import Conformal, Floats, band_scores
 from bellwether.errors import DataError
-from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length, outcome_span, sums_by_time
+from bellwether.validation.bootstrap import Interval, block_length, outcome_span
+from bellwether.validation.regression_metrics import mean_sums
 
 Ints = NDArray[np.int64]
 
@@ -90,14 +91,11 @@ def coverage(
     """
     _check(y, low, high)
     played = replay(state, band_scores(y, low, high), ts=ts, t1=t1)
-    rows = np.column_stack([~played.missed, np.ones(len(y))]).astype(np.float64)
     bounded = played.radius < np.inf
     width = np.maximum(high - low + 2.0 * played.radius, 0.0)[bounded]
     return Coverage(
         promised=1.0 - state.alpha,
-        measured=block_bootstrap(
-            lambda sums: sums[:, 0] / sums[:, 1],
-            sums_by_time(ts, rows),
+        measured=mean_sums(ts, (~played.missed).astype(np.float64)).interval(
             confidence=confidence,
             block=block_length(len(np.unique(ts)), outcome_span(ts, t1)),
             draws=draws,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from bellwether.calibration.base import FLOOR, NAME, Calibrator, Flags, Floats, Ints, sample, shares, table_of
-from bellwether.calibration.graph import Steps, share_nodes
+from bellwether.calibration.steps import Steps, share_nodes
 
 CELL = 1.0 / 64.0
 """Between neighbouring knots, at least; a power of two, so that knots and what lies between them are exact float32."""

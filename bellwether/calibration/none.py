@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.calibration.base import NAME, Calibrator, Floats, Ints, sample
-from bellwether.calibration.graph import Steps
+from bellwether.calibration.steps import Steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from bellwether.calibration.base import FLOOR, NAME, Calibrator, Flags, Floats, Ints, sample, shares, table_of
-from bellwether.calibration.graph import Steps, share_nodes
+from bellwether.calibration.steps import Steps, share_nodes
 
 LIMIT = float(logit(1.0 - FLOOR))
 """Log-odds stay within this: no class is ruled out, and the sum that is divided by never vanishes."""

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from bellwether.calibration.base import FLOOR, NAME, Calibrator, Flags, Floats, Ints, sample, table_of
-from bellwether.calibration.graph import Steps
+from bellwether.calibration.steps import Steps
 
 BOUNDS = (0.1, 10.0)
 """Temperatures to search: beyond them a float32 graph and float64 would part, and predictions say next to nothing."""

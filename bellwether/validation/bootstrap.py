@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from bellwether.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+AT_ONCE = 2**17
+"""Resamples that are held in memory together: a gate that corrects for many models takes millions of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,10 @@ class Sums:
     def value(self) -> float:
         """The statistic of all timestamps."""
         return float(self.figure(self.each.sum(axis=0, keepdims=True))[0])
+
+    def interval(self, **how: Any) -> Interval:
+        """The statistic with its interval; ``how`` as in `block_bootstrap`."""
+        return block_bootstrap(self.figure, self.each, **how)
 
 
 def sums_by_time(ts: Ints, columns: Floats) -> Floats:
@@ -175,7 +183,8 @@ def resampled_figures(
     _check(sums, block, draws)
     if block == len(sums):
         return np.full(draws, np.nan)
-    return statistic(_resampled(sums, block, draws, np.random.default_rng(seed)))
+    rng, sizes = np.random.default_rng(seed), [min(AT_ONCE, draws - done) for done in range(0, draws, AT_ONCE)]
+    return np.concatenate([statistic(_resampled(sums, block, size, rng)) for size in sizes])
 
 
 def percentile_interval(value: float, figures: Floats, *, confidence: float, block: int) -> Interval:

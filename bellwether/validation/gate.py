@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bellwether.config.recipe import Frozen, Gate, Validation
 from bellwether.errors import ConfigError, DataError
-from bellwether.validation.bootstrap import Sums, block_bootstrap, block_length, mean_of_statistics
+from bellwether.validation.bootstrap import Sums, block_length, mean_of_statistics
 from bellwether.validation.folds import fold_stderr
 from bellwether.validation.metrics import confusion_sums
 from bellwether.validation.paired import paired_bootstrap
@@ -183,24 +183,16 @@ def judge(
     _check(champion, baselines, metric, ts)
     if directional and n_classes and champion.probabilities is None:
         raise ConfigError(f"{champion.family} has no probabilities to read a direction from: give them")
-    level = 1.0 - (1.0 - gate.confidence) / max(1, families)
-    times = len(np.unique(ts))
+    times, level = len(np.unique(ts)), 1.0 - (1.0 - gate.confidence) / max(1, families)
     needed = block_length(times, horizon)
-    block = min(needed, max(1, times // 2))  # two at least, or there would be no bounds to show for what is refused
-    draws = max(DRAWS, math.ceil(BEYOND / (1.0 - level)))
-    settings = _Settings(confidence=2.0 * level - 1.0, block=block, draws=draws, seed=seed)
+    settings = _settings(times, needed, level, seed)
     ours = _sums(champion, ts, y, n_classes)
     against = [
         _comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings, plan) for rival in baselines
     ]
     direction = _direction(champion, ts, y, n_classes, settings)
-    closest = sorted(against, key=lambda c: c.low)
-    unbeaten = [c for c in closest if _why_not(c, gate.min_lift)]
-    hardest = (unbeaten or closest)[0]
-    failed = _too_short(times, needed)
-    failed += [why for c in unbeaten if (why := _why_not(c, gate.min_lift))]
-    if directional and (why := _no_direction(direction)):
-        failed.append(why)
+    hardest, unbeaten = _ranked(against, gate.min_lift)
+    failed = _too_short(times, needed) + unbeaten + (_no_direction(direction) if directional else [])
     return Verdict(
         passed=not failed,
         lift=hardest.lift,
@@ -213,8 +205,8 @@ def judge(
         baseline=hardest.score,
         baseline_family=hardest.family,
         families=families,
-        block=block,
-        draws=draws,
+        block=settings.block,
+        draws=settings.draws,
         against=tuple(against),
         reason=_reason(champion.family, metric, hardest, level, failed),
         metric=metric,
@@ -230,6 +222,13 @@ class _Settings:
     block: int
     draws: int
     seed: int
+
+
+def _settings(times: int, needed: int, level: float, seed: int) -> _Settings:
+    """Bounds at a one-sided ``level``, of blocks as long as ``needed`` where the holdout has two such."""
+    block = min(needed, max(1, times // 2))  # two at least, or there would be no bounds to show for what is refused
+    draws = max(DRAWS, math.ceil(BEYOND / (1.0 - level)))
+    return _Settings(confidence=2.0 * level - 1.0, block=block, draws=draws, seed=seed)
 
 
 def _sums(candidate: Candidate, ts: Ints, y: NDArray[Any], n_classes: int) -> Sums:
@@ -252,9 +251,7 @@ def _steps(y: NDArray[Any], predicted: NDArray[Any]) -> list[tuple[Floats, Float
 def _comparison(
     champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums, settings: _Settings, plan: Validation
 ) -> Comparison:
-    found, _ = paired_bootstrap(
-        ours, theirs, confidence=settings.confidence, block=settings.block, draws=settings.draws, seed=settings.seed
-    )
+    found, _ = paired_bootstrap(ours, theirs, **vars(settings))
     gaps = np.subtract(champion.folds, rival.folds)
     return Comparison(
         family=rival.family,
@@ -278,14 +275,7 @@ def _direction(champion: Candidate, ts: Ints, y: NDArray[Any], n_classes: int, s
     sums = mean_of_statistics([directional_sums(ts, expected, true) for true, expected in pairs])
     if np.isnan(sums.value):
         return None
-    found = block_bootstrap(
-        sums.figure,
-        sums.each,
-        confidence=settings.confidence,
-        block=settings.block,
-        draws=settings.draws,
-        seed=settings.seed,
-    )
+    found = sums.interval(**vars(settings))
     return Bounded(value=found.value, low=found.low, high=found.high)
 
 
@@ -296,6 +286,13 @@ def _too_short(times: int, block: int) -> list[str]:
     return [f"the {times} timestamps of the holdout are {blocks}: ingest a longer history, or hold more of it out"]
 
 
+def _ranked(against: Sequence[Comparison], min_lift: float) -> tuple[Comparison, list[str]]:
+    """The baseline that is hardest to beat, one that is not beaten before all that are; and why each is not beaten."""
+    closest = sorted(against, key=lambda c: c.low)
+    unbeaten = [(c, why) for c in closest if (why := _why_not(c, min_lift))]
+    return unbeaten[0][0] if unbeaten else closest[0], [why for _, why in unbeaten]
+
+
 def _why_not(c: Comparison, min_lift: float) -> str | None:
     if not c.low > min_lift:
         return f"the holdout lift over {c.family} may be as low as {c.low:+.4f}, which is not above {min_lift}"
@@ -304,12 +301,12 @@ def _why_not(c: Comparison, min_lift: float) -> str | None:
     return None
 
 
-def _no_direction(found: Bounded | None) -> str | None:
+def _no_direction(found: Bounded | None) -> list[str]:
     if found is None:
-        return "the holdout has no rises or no falls, so it shows no direction"
+        return ["the holdout has no rises or no falls, so it shows no direction"]
     if not found.low > 0.0:
-        return f"its directional score, {found.value:+.4f}, may be as low as {found.low:+.4f}: it may know only size"
-    return None
+        return [f"its directional score, {found.value:+.4f}, may be as low as {found.low:+.4f}: it may know only size"]
+    return []
 
 
 def _reason(family: str, metric: str, hardest: Comparison, level: float, failed: Sequence[str]) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.errors import DataError
-from bellwether.validation.bootstrap import Interval, Sums, block_bootstrap, block_length
+from bellwether.validation.bootstrap import Interval, Sums, block_length
 from bellwether.validation.correlation import ic_sums
+from bellwether.validation.regression_metrics import mean_sums
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,26 +83,22 @@ def score_index(
     position = np.where(signal >= buy, 1.0, np.where(signal <= sell, -1.0, 0.0))
     called = position != 0.0
     hits = called & (position == np.sign(moved))
-    block = block_length(len(moved), horizon)
-
-    def interval(sums: Sums) -> Interval:
-        return block_bootstrap(sums.figure, sums.each, confidence=confidence, draws=draws, block=block)
-
-    varies = bool(np.ptp(signal) and np.ptp(moved))
+    bar, varies = np.arange(len(moved)), bool(np.ptp(signal) and np.ptp(moved))
+    how = {"confidence": confidence, "block": block_length(len(moved), horizon), "draws": draws}
     return IndexScore(
         name=name,
         bars=len(moved),
         calls=int(called.sum()),
-        hit_rate=interval(_share(hits, called)) if called.any() else None,
-        ic=interval(ic_sums(np.arange(len(moved)), signal, moved)) if varies else None,
-        captured=interval(_share(1e4 * position * moved, np.ones(len(moved)))),
+        hit_rate=_hit_sums(hits, called).interval(**how) if called.any() else None,
+        ic=ic_sums(bar, signal, moved).interval(**how) if varies else None,
+        captured=mean_sums(bar, 1e4 * position * moved).interval(**how),
     )
 
 
-def _share(part: NDArray[Any], whole: NDArray[Any]) -> Sums:
-    """Sum of one column over that of another, bar by bar; NaN where a resample has none of the other."""
+def _hit_sums(hits: Flags, called: Flags) -> Sums:
+    """Hits over calls as a function of sums over bars; NaN where a resample has no call."""
 
     def figure(sums: Floats) -> Floats:
         return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0.0, sums[:, 1], np.nan), np.float64)
 
-    return Sums(each=np.column_stack([part, whole]).astype(np.float64), figure=figure)
+    return Sums(each=np.column_stack([hits, called]).astype(np.float64), figure=figure)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bellwether.errors import DataError
-from bellwether.validation.bootstrap import Interval, block_bootstrap, block_length
+from bellwether.validation.bootstrap import Interval, block_length
+from bellwether.validation.regression_metrics import mean_sums, rmse, skill_sums
 
 Floats = NDArray[np.float64]
 
@@ -82,23 +83,15 @@ def score_returns(
         raise DataError(
             f"{name}: means {mean.shape}, reaches {reach.shape} and returns {realised.shape} must be finite"
         )
-    error, block = realised - mean, block_length(len(mean), horizon)
-
-    def share(part: NDArray[np.generic], whole: Floats, complement: bool = False) -> Interval:
-        def figure(sums: Floats) -> Floats:
-            found = sums[:, 0] / np.where(sums[:, 1] > 0.0, sums[:, 1], np.nan)
-            return np.asarray(1.0 - found if complement else found, np.float64)
-
-        sums = np.column_stack([part, whole]).astype(np.float64)
-        return block_bootstrap(figure, sums, confidence=confidence, block=block, draws=draws)
-
+    bar, inside = np.arange(len(mean)), (np.abs(realised - mean) <= reach).astype(np.float64)
+    how = {"confidence": confidence, "block": block_length(len(mean), horizon), "draws": draws}
     return ReturnScore(
         name=name,
         bars=len(mean),
         promised=promised,
-        held=share(np.abs(error) <= reach, np.ones(len(mean))),
+        held=mean_sums(bar, inside).interval(**how),
         width=2e4 * float(reach.mean()),
-        rmse=1e4 * float(np.sqrt(np.mean(error**2))),
-        rmse_zero=1e4 * float(np.sqrt(np.mean(realised**2))),
-        skill=share(error**2, realised**2, complement=True),
+        rmse=1e4 * rmse(realised, mean),
+        rmse_zero=1e4 * rmse(realised, np.zeros(len(mean))),
+        skill=skill_sums(bar, realised, mean).interval(**how),
     )

@@ -14,7 +14,6 @@ from bellwether.validation import correlation, metrics, probability_metrics, reg
 from bellwether.validation.bootstrap import (
     Interval,
     Sums,
-    block_bootstrap,
     block_length,
     mean_of_statistics,
     row_bootstrap,
@@ -358,7 +357,7 @@ def _interval(
     if np.isnan(value := kind.of(evaluation)):
         return Interval(value=value, low=value, high=value, confidence=confidence, block=block, draws=0)
     if sums := kind.sums_of(evaluation):
-        return block_bootstrap(sums.figure, sums.each, confidence=confidence, block=block, draws=draws, seed=seed)
+        return sums.interval(confidence=confidence, block=block, draws=draws, seed=seed)
     return row_bootstrap(
         lambda rows, times: kind.of(evaluation.at(rows, ts=times)),
         evaluation.ts,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace as changed
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -81,7 +82,7 @@ class Lake:
     def __init__(self, uri: str) -> None:
         self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
 
-    def __reduce__(self) -> tuple[Callable[[str], Lake], tuple[str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return Lake, (self.uri,)
 
     def __repr__(self) -> str:
@@ -193,6 +194,10 @@ class Lake:
         DataError
             An entry was staged under another kind, or its file is not there. Nothing is changed.
         """
+        return version(self._updated(kind, change))
+
+    def _updated(self, kind: str, change: Callable[[Parts], None]) -> bytes | None:
+        """Do what `update` does, and return the kind's manifest as it is afterwards."""
         with self.lock(kind):
             content = self.storage.read(self._manifest(kind))
             before, parts = decode(content), decode_parts(content)
@@ -205,7 +210,7 @@ class Lake:
                     self.storage.touch(path)  # its readers have the whole grace period of a vacuum from now on
                 content = encode(after)
                 self.storage.write(self._manifest(kind), content)
-            return version(content)
+            return content
 
     @contextmanager
     def lock(self, kind: str) -> Iterator[None]:
@@ -218,19 +223,19 @@ class Lake:
 
         Empty for a kind it does not know.
         """
-        return decode(self.storage.read(self._manifest(kind)))
+        return decode(self._content(kind))
 
     def parts(self, kind: str) -> Parts:
         """Return the files of each partition of a kind, in order; empty for a kind it does not know."""
-        return decode_parts(self.storage.read(self._manifest(kind)))
+        return decode_parts(self._content(kind))
 
     def of(self, kind: str, symbol: str) -> tuple[Entry, ...]:
         """Return the entries of a symbol, by date and part; empty if it has none."""
-        return decode_symbols(self.storage.read(self._manifest(kind))).get(symbol, ())
+        return decode_symbols(self._content(kind)).get(symbol, ())
 
     def symbols(self, kind: str) -> tuple[str, ...]:
         """Return the symbols of a kind, sorted."""
-        return tuple(sorted(decode_symbols(self.storage.read(self._manifest(kind)))))
+        return tuple(sorted(decode_symbols(self._content(kind))))
 
     def partitions(self, kind: str) -> tuple[str, ...]:
         """Return the names of a kind's partitions, sorted."""
@@ -283,7 +288,11 @@ class Lake:
 
     def version(self, kind: str) -> str:
         """Return a hash that changes if and only if the kind's entries do; empty where there are none. Cheap."""
-        return version(self.storage.read(self._manifest(kind)))
+        return version(self._content(kind))
+
+    def _content(self, kind: str) -> bytes | None:
+        """Return the kind's manifest as readers are to see it."""
+        return self.storage.read(self._manifest(kind))
 
     def _manifest(self, kind: str) -> str:
         return f"{_folder(kind)}/{MANIFEST}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from data.lake.lake import MANIFEST, Lake
+from data.lake.pinned import PinnedLake
 from data.lake.storage import StoredFile
 
 GRACE_S = 24 * 3600.0
@@ -58,6 +59,8 @@ def vacuum(
     now : float, optional
         The clock, seconds since 1970.
     """
+    if isinstance(lake, PinnedLake):  # by one that stands still, what was committed since would look out of use
+        lake = Lake(lake.uri)
     before = (time.time() if now is None else now) - grace_s
     listed = list(lake.storage.files())
     files, size = dict[str, tuple[str, ...]](), 0
