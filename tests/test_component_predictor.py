@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from bellwether.errors import DataError, ModelError, NotInLake
+from bellwether.errors import ModelError, NotInLake
 from bellwether.models.predictor import Predictor
 from bellwether.signal import Absence
 from benchmarks.in_process import Held, holding
@@ -17,7 +18,6 @@ from benchmarks.installation import artefact, bars, prepare, put_bars, put_weigh
 from data.features import feature_set
 from data.features.tables import component_slices, feature_table, universe_context
 from data.lake import Lake
-from serve_apps.following import Following
 from serve_apps.index.component_predictor import ComponentPredictor, Explained
 from serve_apps.index.posted import Posted, Refused
 from serve_apps.index.releases import Release
@@ -198,63 +198,18 @@ def test_new_weights_change_the_basket_and_so_the_stamp(tmp_path):
     assert old["basket_return"] != new["basket_return"]
 
 
-def test_a_lake_that_cannot_be_read_is_reported_and_the_last_good_state_goes_on():
-    good = iter(["one", "one", "one", DataError("torn"), "two"])
+def test_a_shard_starts_and_goes_on_while_the_lake_is_written_all_the_time(still, monkeypatch):
+    writes = count()
+    monkeypatch.setattr(ShardState, "version", lambda state: str(next(writes)))
 
-    def version():
-        found = next(good, "two")
-        if isinstance(found, DataError):
-            raise found
-        return found
+    async def use(shard):
+        before = await shard.predict(["S000"], ONE)
+        await asyncio.to_thread(shard._view.refresh)
+        return before, await shard.predict(["S000"], ONE, known=before.stamp)
 
-    async def use():
-        followed = Following(version, str.upper)
-        task = asyncio.create_task(followed.follow(0.005))
-        seen = []
-        while followed.value != "TWO":
-            await asyncio.sleep(0.001)
-            if not seen or seen[-1] != (followed.value, followed.error):
-                seen.append((followed.value, followed.error))
-        task.cancel()
-        return seen
-
-    assert ("ONE", "DataError: torn") in asyncio.run(asyncio.wait_for(use(), 10))
-
-
-def written_while_read(lake: dict[str, str], *changes: str):
-    """Something that follows ``lake["now"]``, which each making finds changed once more, until ``changes`` run out."""
-    left = iter(changes)
-
-    def make(version):
-        if change := next(left, None):
-            lake["now"] = change
-        return f"made under {version} of {lake['now']}"
-
-    return Following(lambda: lake["now"], make)
-
-
-def test_newer_data_is_never_published_under_an_older_version():
-    lake = {"now": "1"}
-    assert written_while_read(lake, "2", "3").value == "made under 3 of 3"
-    followed = written_while_read(lake, "3", "5", "6")
-    assert followed.value == "made under 3 of 3"
-    lake["now"] = "4"
-    assert followed.refresh()
-    assert followed.value == "made under 6 of 6"
-    assert not followed.refresh()
-
-
-def test_a_lake_that_never_stands_still_is_said_and_the_last_good_state_goes_on():
-    lake = {"now": "0"}
-    followed = written_while_read(lake, "0", *"23456")
-    lake["now"] = "1"
-    with pytest.raises(DataError, match="changed 5 times while it was read"):
-        followed.refresh()
-    assert followed.value == "made under 0 of 0"
-    assert followed.refresh()
-    assert followed.value == "made under 6 of 6"
-    with pytest.raises(DataError, match="changed 5 times"):
-        written_while_read(lake, *"12345")
+    before, after = still.run(use)
+    assert before.given["S000"] == after.given["S000"]
+    assert before.stamp != after.stamp
 
 
 # --- posted bars ---------------------------------------------------------------------------------

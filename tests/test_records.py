@@ -13,9 +13,12 @@ from data.intake.screen import reasons, screen
 from data.records import RECORDS, RecordKind, record_kind
 from data.records.base import NO_NUMBER, RuleContext
 from data.records.books import LEVELS
+from data.wall import DAY
 
 NAN, INF = math.nan, math.inf
 NOW = 1_000
+SESSION = Session(timezone="Asia/Hong_Kong", calendar="XHKG")
+BEYOND = -20 * 365 * DAY  # 1950; the calendar begins in 1960
 
 TICK = {
     "symbol": "A",
@@ -60,6 +63,7 @@ BROKEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("negative_quantity", {"bid_qty": -1.0}),
         ("negative_quantity", {"ask_qty": -1.0}),
         ("bad_side", {"side": 2}),
+        ("beyond_calendar", {"ts_event": BEYOND}),
         ("not_yet", {"ts_event": NOW + 1}),
         ("missing_value", {"seq": NO_NUMBER}),
     ],
@@ -79,6 +83,7 @@ BROKEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("levels_unordered", {"ask_px_3": 11.5}),
         ("levels_unordered", {"bid_px_2": None, "bid_qty_2": None, "bid_px_3": 9.5}),  # over an unknown level
         ("bad_side", {"trade_side": -2}),
+        ("beyond_calendar", {"ts_event": BEYOND}),
         ("not_yet", {"ts_event": NOW + 1}),
     ],
     "deltas": [
@@ -96,6 +101,7 @@ BROKEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ),
         ("non_positive_price", {"price": 0.0}),
         ("negative_quantity", {"qty": -1.0}),
+        ("beyond_calendar", {"ts_event": BEYOND}),
         ("not_yet", {"ts_event": NOW + 1}),
     ],
     "factors": [
@@ -155,7 +161,7 @@ def raw(kind: RecordKind, *rows: dict[str, Any]) -> pa.Table:
 
 def rejected(name: str, *rows: dict[str, Any]) -> list[tuple[int, str]]:
     kind = record_kind(name)
-    found = screen(kind, raw(kind, *rows), RuleContext(session=Session(), now=NOW)).rejected
+    found = screen(kind, raw(kind, *rows), RuleContext(session=SESSION, now=NOW)).rejected
     return list(zip(found["row"].to_pylist(), found["reason"].to_pylist(), strict=True))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.records.base import TIME, Columns, Flags, RecordKind, Rule, RuleContext
-from data.records.rules import after_now, bad_side, negative, not_finite, not_positive
+from data.records.rules import after_now, bad_side, beyond_calendar, negative, not_finite, not_positive
 from data.records.ticks import QUOTE, SHARES, SIDE_IS
 
 LEVELS = 10
@@ -77,6 +77,7 @@ RULES = (
     Rule(reason="crossed", broken=_crossed),
     Rule(reason="levels_unordered", broken=_unordered),
     bad_side("trade_side"),
+    beyond_calendar(),
     after_now("not_yet"),
 )
 """``crossed``: a bid at or above an ask. ``levels_unordered``: known bids do not fall, or known asks do not rise."""

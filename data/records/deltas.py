@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.records.base import TIME, Columns, Flags, RecordKind, Rule, RuleContext
-from data.records.rules import after_now, among, bad_side, negative, not_finite
+from data.records.rules import after_now, among, bad_side, beyond_calendar, negative, not_finite
 from data.records.ticks import QUOTE, SHARES
 
 ACTIONS = ("clear", "set", "add", "cancel", "execute", "hidden", "halt", "resume", "cross")
@@ -77,6 +77,7 @@ RULES = (
     Rule(reason="incomplete", broken=_incomplete),
     Rule(reason="non_positive_price", broken=_non_positive),
     negative("negative_quantity", "qty"),
+    beyond_calendar(),
     after_now("not_yet"),
 )
 """``no_side``: an action of `SIDED` on neither side. ``incomplete``: one of `PRICED` without its price or quantity."""

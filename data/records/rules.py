@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from data.arrow import Column, pc
 from data.records.base import Columns, Flags, Rule, RuleContext
+from data.records.sessions import reached
 
 EARLY = ("not_yet", "not_closed")
 """Reasons of records that become visible after the clock's time: they are good ones later."""
@@ -46,6 +47,14 @@ def after_now(reason: str) -> Rule:
         return late
 
     return Rule(reason=reason, broken=broken)
+
+
+def beyond_calendar() -> Rule:
+    """Reject times in years that the market's calendar does not know: no session can be told of them."""
+    return Rule(
+        reason="beyond_calendar",
+        broken=lambda columns, context: ~reached(columns["ts_event"], context.session),
+    )
 
 
 def among(text: Column, names: Sequence[str]) -> Flags:

@@ -47,13 +47,30 @@ def last_opened(ts: Ints, session: Session, *, at: bool) -> tuple[Ints, Ints]:
     [-24, 0]
     """
     found = np.full((len(ts), 2), NEVER)
-    years = ts.view("M8[ns]").astype("M8[Y]").astype(np.int64) + 1970
+    years = _years(ts)
     for year in np.unique(years):
         of = np.flatnonzero(years == year)
         hours = _reached(session, int(year))
         which = np.searchsorted(hours[:, 0], ts[of], side="right" if at else "left") - 1
         found[of[which >= 0]] = hours[which[which >= 0]]
     return found[:, 0], found[:, 1]
+
+
+def reached(ts: Ints, session: Session) -> Flags:
+    """Tell which times are in years that the market's calendar knows; without one, all are.
+
+    Raises
+    ------
+    ConfigError
+        There is no such calendar.
+
+    >>> tokyo = Session(timezone="Asia/Tokyo", calendar="XTKS")
+    >>> reached(np.array(["1985-06-03", "2005-06-03"], "M8[ns]").astype(np.int64), tokyo).tolist()
+    [False, True]
+    """
+    years = _years(ts)
+    unknown = [year for year in np.unique(years) if not len(_reached(session, int(year)))]
+    return ~np.isin(years, unknown)
 
 
 def is_close(ts: Ints, session: Session) -> Flags:
@@ -69,6 +86,10 @@ def is_close(ts: Ints, session: Session) -> Flags:
     trading = (today > NEVER) & (wall_times(np.maximum(today, 0), session.timezone) // DAY == days)
     flags: Flags = (ts <= closes) & (closes > NEVER) | (regular & trading)
     return flags
+
+
+def _years(ts: Ints) -> Ints:
+    return ts.view("M8[ns]").astype("M8[Y]").astype(np.int64) + 1970
 
 
 @lru_cache(maxsize=64)

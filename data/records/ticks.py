@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from data.records.base import TIME, Columns, Flags, RecordKind, Rule, RuleContext
-from data.records.rules import after_now, bad_side, negative, not_finite, not_positive
+from data.records.rules import after_now, bad_side, beyond_calendar, negative, not_finite, not_positive
 
 SIDE_IS = {"is": "1 buyer-initiated, -1 seller-initiated, 0 not known"}
 QUOTE, SHARES = {"unit": "quote currency"}, {"unit": "shares or contracts"}
@@ -43,6 +43,7 @@ RULES = (
     Rule(reason="crossed_quote", broken=_crossed),
     negative("negative_quantity", "bid_qty", "ask_qty"),
     bad_side("side"),
+    beyond_calendar(),
     after_now("not_yet"),
 )
 """A tick received before it happened is no fault: clocks differ. Nor is a bid at the ask: markets lock."""

@@ -9,8 +9,8 @@ import numpy as np
 from bellwether.config.recipe import Session
 from bellwether.errors import DataError
 from data.features.base import Ints
+from data.features.calendar import session_pieces
 from data.features.clock import session_clock
-from data.records.sessions import session_hours
 from data.wall import DAY, wall_times
 
 REACH = 31 * DAY
@@ -21,8 +21,9 @@ def next_rows(ts: int, session: Session, interval_ns: int, count: int) -> list[i
     """Times of the next ``count`` rows after ``ts``: a whole number of intervals later, while the market trades.
 
     A row is the book at the end of its interval, so the first of a session is due an interval after it opens, or less
-    where intervals do not begin with it, and the last at its close. Hours are those of the session's calendar; without
-    one they are the regular ones of Monday to Friday, whatever holidays there are.
+    where intervals do not begin with it, and the last at its close; in a break nothing changes, so it is a close and an
+    opening. Hours are those of the session's calendar; without one they are the regular ones of Monday to Friday,
+    whatever holidays there are.
 
     Raises
     ------
@@ -36,9 +37,9 @@ def next_rows(ts: int, session: Session, interval_ns: int, count: int) -> list[i
     [20.0, 37.583333333333336, 37.666666666666664]
     """
     found: list[int] = []
-    for opens, closes in _sessions(ts, session):
-        first = max(ts, ts + (opens - ts) // interval_ns * interval_ns)  # the last of the grid not after it opens
-        found += range(first + interval_ns, closes + 1, interval_ns)[: count - len(found)]
+    for start, end in _trading_after(ts, session):
+        first = max(ts, ts + (start - ts) // interval_ns * interval_ns)  # the last of the grid not after the start
+        found += range(first + interval_ns, end + 1, interval_ns)[: count - len(found)]
         if len(found) == count:
             return found
     raise DataError(f"the market does not open for {count} rows within a month")
@@ -55,19 +56,23 @@ def in_session(ts: int, later: list[int], session: Session) -> list[bool]:
     return [bool(own == number[0]) for own in number[1:]]
 
 
-def _sessions(ts: int, session: Session) -> Ints:
-    """Opening and close of the sessions that close after ``ts``, (n, 2)."""
+def _trading_after(ts: int, session: Session) -> Ints:
+    """Start and end of the stretches of trading that end after ``ts``, (n, 2)."""
     first, last = (int(str(np.datetime64(at, "ns"))[:4]) for at in (ts, ts + REACH))
-    hours = _trading(session, first, last)
-    found: Ints = hours[(hours[:, 1] > ts) & (hours[:, 0] < ts + REACH)]
+    stretches = _trading(session, first, last)
+    found: Ints = stretches[(stretches[:, 1] > ts) & (stretches[:, 0] < ts + REACH)]
     return found
 
 
 @lru_cache(maxsize=64)
 def _trading(session: Session, first: int, last: int) -> Ints:
-    """Hours of the sessions of some years, (n, 2); without a calendar those of Monday to Friday."""
-    hours = session_hours(session, first, last)
+    """When the market trades in some years, in stretches (n, 2) that rise; without a calendar from Monday to Friday.
+
+    A session over midnight is several, one after the other, which is the same for rows: one at a seam ends the first.
+    """
+    pieces = session_pieces(session, first, last)
+    found: Ints = np.column_stack([pieces["starts"][:-1], pieces["starts"][1:]])[pieces["is_open"][:-1] == 1]
     if session.calendar:
-        return hours
-    weekday = (wall_times(hours[:, 0], session.timezone) // DAY + 3) % 7
-    return hours[weekday < 5]
+        return found
+    weekday = (wall_times(found[:, 0], session.timezone) // DAY + 3) % 7
+    return found[weekday < 5]

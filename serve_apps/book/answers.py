@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import BaseModel, Field
 
-from pydantic import BaseModel, ConfigDict, Field
-
-MODEL: dict[str, Any] = {"name": "price-forecast", "version": 3, "alias": "Production"}
-
-
-class ModelName(BaseModel):
-    """Which model answered."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [MODEL]})
-
-    name: str
-    version: int
-    alias: str
+from serve_apps.models.answers import ModelName
+from serve_apps.web.batches import Batch
 
 
 class StepAhead(BaseModel):
@@ -67,27 +56,5 @@ class DirectionAnswer(BaseModel):
     notes: list[str] = Field(description="What to know before relying on it.")
 
 
-class ForecastItem(BaseModel):
-    """The result of one request of a batch, or why there is none: exactly one of them is null."""
-
-    result: ForecastAnswer | None
-    error: dict[str, Any] | None
-
-
-class ForecastBatch(BaseModel):
-    """Results in the order of the requests."""
-
-    items: list[ForecastItem]
-
-
-class DirectionItem(BaseModel):
-    """The result of one request of a batch, or why there is none: exactly one of them is null."""
-
-    result: DirectionAnswer | None
-    error: dict[str, Any] | None
-
-
-class DirectionBatch(BaseModel):
-    """Results in the order of the requests."""
-
-    items: list[DirectionItem]
+ForecastBatch = Batch[ForecastAnswer]
+DirectionBatch = Batch[DirectionAnswer]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, HTTPException
@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bellwether.config.recipe import Recipe
-from bellwether.errors import BadFeatures
+from bellwether.errors import BadFeatures, DataError
 from bellwether.models.artefact import Contract
 from bellwether.trading_time import SECOND, trading_time
 from data.features import features_of
@@ -33,7 +33,8 @@ from serve_apps.models.redeploy import redeploy
 from serve_apps.models.served import Champion, Served
 from serve_apps.models.shadow import with_shadow
 from serve_apps.models.taking import take
-from serve_apps.prediction_log import Logged, PredictionLog, inputs_sha
+from serve_apps.prediction_log import PredictionLog
+from serve_apps.prediction_rows import Logged, inputs_sha
 from serve_apps.stores import Stores
 from serve_apps.web.common import install_common
 from serve_apps.web.guard import guard
@@ -41,8 +42,6 @@ from serve_apps.web.problems import not_found, refusal, unavailable, unprocessab
 from serve_apps.web.request_id import request_id
 
 Json = dict[str, Any]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +75,7 @@ class BookApp(ABC):
         self.served = Served(stores.open_registry, lambda name, contract: self.check(contract))
         self.lake = stores.open_lake()
         self.history = History(recipe, self.lake, self._enough)
+        self._needs: tuple[Contract, ...] = ()
         self.meter, self.log = Meter(self.app), PredictionLog(self.lake, self.app)
         self.following: Following[View] | None = None
 
@@ -85,17 +85,22 @@ class BookApp(ABC):
 
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
         """Answer by these routes from now on (`Served.take`), from a state that reaches back as far as they need."""
-        await take(self.served, config, self.meter)
+        await take(self.served, config, self.meter, self._prepare)
+        self._needs = _contracts(self.served.all())
+
+    async def _prepare(self, champions: Sequence[Champion]) -> None:
+        """Have a state that reaches back far enough for these versions and for those that answer meanwhile."""
+        before, self._needs = _back(self._needs), _contracts((*self.served.all(), *champions))
         if self.following is None:
-            self.following = await asyncio.to_thread(Following, self.version, self.history.view)
-            await asyncio.to_thread(self.warm)
-            follow = self.following.follow(self.recipe.serving.refresh_s)
-            self._task = asyncio.get_running_loop().create_task(follow)
-            return
-        try:
+            following = await asyncio.to_thread(
+                Following, self.version, self.history.view, lambda view: not view.unread
+            )
+            await asyncio.to_thread(self.warm, following.value)
+            follow = following.follow(self.recipe.serving.refresh_s)
+            self.following, self._task = following, asyncio.get_running_loop().create_task(follow)
+        elif _back(self._needs) != before:
             await asyncio.to_thread(self.following.refresh)
-        except Exception:  # a lake that cannot be read now is read at the next look
-            log.exception("cannot bring up to date what is served; the last good state goes on")
+            self._check_reach(self.following.value)
 
     def guarded(self, api: FastAPI) -> FastAPI:
         """The API with what all apps have; called when its own routes are there."""
@@ -115,8 +120,8 @@ class BookApp(ABC):
         """What a client should know of the version that answers."""
         return gate_notes(champion.contract)
 
-    def warm(self) -> None:
-        """Load what the first request should not wait for."""
+    def warm(self, view: View) -> None:
+        """Load what the first request from this state should not wait for."""
         return
 
     # --- what every app says of itself
@@ -129,8 +134,10 @@ class BookApp(ABC):
         """What it lacks before it can answer for every symbol."""
         if self.following is None:
             return ["the models are not loaded yet"]
-        lacking = [f"{s}: {n}" for s, n in self.following.value.newest.items() if isinstance(n, str)]
-        return [error for error in (self.served.error, self.following.error) if error] + lacking
+        view = self.following.value
+        lacking = [f"{s}: {n}" for s, n in view.newest.items() if isinstance(n, str) and s not in view.unread]
+        unread = [f"new {self.recipe.record} of {s} cannot be read: {why}" for s, why in view.unread.items()]
+        return [error for error in (self.served.error, self.following.error) if error] + lacking + unread
 
     async def reload(self) -> Json:
         """Resolve the aliases again, in every replica."""
@@ -140,8 +147,7 @@ class BookApp(ABC):
 
     def version(self) -> str:
         """What the state depends on: the lake, and how far the models look back."""
-        back = sorted({(c.contract.reads, c.contract.lookback) for c in self.served.all()})
-        return f"{self.lake.version(self.recipe.kind)}-{back}"
+        return f"{self.lake.version(self.recipe.kind)}-{_back(self._needs)}"
 
     def stored(self, symbol: str, asked: Any) -> Json:
         """The answer from the newest stored row of a symbol."""
@@ -184,7 +190,7 @@ class BookApp(ABC):
 
     def view(self) -> View:
         """The state now."""
-        if self.following is None:
+        if self.following is None or not self.served.routes:
             raise unavailable("the models are not loaded yet")
         return self.following.value
 
@@ -203,6 +209,8 @@ class BookApp(ABC):
             raise unavailable(f"{symbol}: {seen}")
         with self.meter.timed("inference"):
             said = self.say(champion, symbol, newest, seen, asked)
+        if not all(map(isfinite, said.output)):
+            raise BadFeatures(f"{champion.contract.family} gives no finite numbers of what it is shown")
         self.log.add(
             Logged(
                 ts=self.clock(),
@@ -223,7 +231,14 @@ class BookApp(ABC):
         return said
 
     def _enough(self, newest: Live) -> bool:
-        return not any(isinstance(newest.seen(champion.contract), Short) for champion in self.served.all())
+        return not any(isinstance(newest.seen(contract), Short) for contract in self._needs)
+
+    def _check_reach(self, view: View) -> None:
+        """Raise `DataError` where a symbol that answers would be too short, for what is behind it cannot be read."""
+        for symbol, why in view.unread.items():
+            newest = view.newest[symbol]
+            if isinstance(newest, Live) and not self._enough(newest):
+                raise DataError(f"the history of {symbol} cannot be read: {why}")
 
     def _check_age(self, symbol: str, newest: Live) -> None:
         """Raise a 503 where the newest row of a live market is older than the recipe allows."""
@@ -237,6 +252,15 @@ class BookApp(ABC):
             raise unavailable(
                 f"{symbol}: its newest row is {age / interval:.1f} intervals old; at most {serving.max_age_bars}"
             )
+
+
+def _contracts(champions: Sequence[Champion]) -> tuple[Contract, ...]:
+    return tuple(champion.contract for champion in champions)
+
+
+def _back(contracts: Sequence[Contract]) -> list[tuple[str, int]]:
+    """How far they look back, and on what: all that the state depends on of them."""
+    return sorted({(contract.reads, contract.lookback) for contract in contracts})
 
 
 def _item(item: Any, one: Callable[[Any], Json]) -> Json:

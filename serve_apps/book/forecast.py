@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Response
@@ -13,14 +15,19 @@ from bellwether.models.artefact import Contract
 from bellwether.trading_time import iso
 from data.features import features_of
 from data.features.base import Floats
-from serve_apps.book.ahead import in_session, next_rows
+from serve_apps.args import AppArgs
+from serve_apps.book.ahead import next_rows
 from serve_apps.book.answers import ForecastAnswer, ForecastBatch
 from serve_apps.book.app import BookApp, Json, Said
 from serve_apps.book.checks import check_model
+from serve_apps.book.due import Due, Dues
+from serve_apps.book.history import View
 from serve_apps.book.live import Live
-from serve_apps.book.prices import Pricer, Step, radii
+from serve_apps.book.prices import Pricer, Step
 from serve_apps.book.schemas import BatchRequest, ForecastRequest
+from serve_apps.models.per_version import PerVersion
 from serve_apps.models.served import Champion
+from serve_apps.stores import Stores
 from serve_apps.web.bodies import answer
 from serve_apps.web.problems import problems, unavailable, unprocessable
 
@@ -33,13 +40,16 @@ def check_forecast(contract: Contract, recipe: Recipe) -> None:
     check_model(contract, recipe, features_of(recipe.features))
     if contract.steps != (steps := recipe.target.options.get("steps", 1)):
         raise ModelError(f"the model forecasts {contract.steps} steps and {recipe.name} has {steps}: train it again")
-    radii(contract)
 
 
 class Forecast(BookApp):
     """Prices of the next steps, each with an interval, from the newest stored snapshots or from posted ones."""
 
     app = "forecast"
+
+    def __init__(self, recipe: Recipe, args: AppArgs, stores: Stores, clock: Callable[[], int] = time.time_ns) -> None:
+        super().__init__(recipe, args, stores, clock)
+        self._pricer, self._dues = PerVersion(self.served, lambda one: Pricer(one.predictor)), Dues(recipe)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP API. Endpoints return finished bodies; the models named here are for the documentation."""
@@ -54,9 +64,9 @@ class Forecast(BookApp):
         """Raise `ModelError` where a version cannot be served."""
         check_forecast(contract, self.recipe)
 
-    def warm(self) -> None:
+    def warm(self, view: View) -> None:
         """Read the calendar of the next session."""
-        if latest := self.view().latest:
+        if latest := view.latest:
             next_rows(latest, self.recipe.session, self.recipe.interval_ns, 1)
 
     async def predict_stored(self, symbol: Symbol, steps: Steps = None) -> Response:
@@ -75,22 +85,18 @@ class Forecast(BookApp):
         """All steps asked for that lie in the session, where the model knows no other; and the price each is from."""
         contract = champion.contract
         count = self._count(contract, asked)
-        pricer = Pricer(champion.predictor)
+        pricer = self._pricer(champion)
         found = pricer.steps(seen, newest.value)
-        times = self._times(newest.ts, contract.horizon, count)
-        here = times
-        if contract.overnight == "drop":
-            here = [t for t, own in zip(times, in_session(newest.ts, times, self.recipe.session), strict=True) if own]
-        reason = None if len(here) == count else self._why(len(here) + 1, times[len(here)])
-        if not here:
+        due = self._due_after(newest.ts, contract, count)
+        if not due.times:
             self.meter.abstained("session over")
-        steps = [_step(k, t, step, newest.value) for k, (t, step) in enumerate(zip(here, found, strict=False), 1)]
+        steps = [_step(k, t, step, newest.value) for k, (t, step) in enumerate(zip(due.times, found, strict=False), 1)]
         return Said(
             answer={
                 "symbol": symbol,
                 "last": {"ts_event": iso(newest.ts), "mid": newest.value},
                 "steps": steps,
-                "reason": reason,
+                "reason": due.reason,
                 "coverage": pricer.promised,
                 "features": dict(zip(self.features.outputs, newest.newest.tolist(), strict=True)),
                 "model": champion.json(),
@@ -112,19 +118,13 @@ class Forecast(BookApp):
             raise unprocessable((where, "steps"), what)
         return int(wanted or contract.steps)
 
-    def _times(self, ts: int, horizon: int, count: int) -> list[int]:
+    def _due_after(self, ts: int, contract: Contract, count: int) -> Due:
         try:
-            return next_rows(ts, self.recipe.session, self.recipe.interval_ns, horizon * count)[horizon - 1 :: horizon]
+            return self._dues.after(ts, contract, count)
         except DataError as error:
             raise unavailable(str(error)) from error
 
-    def _why(self, step: int, ts: int) -> str:
-        return (
-            f"step {step} would be due at {iso(ts)}, in another session: the model was trained within sessions "
-            "(target.overnight is drop)"
-        )
 
-
-def _step(number: int, ts: int, step: Step, last: float) -> Json:
+def _step(number: int, ts: str, step: Step, last: float) -> Json:
     ends = {"lower": step.lower, "upper": step.upper}
-    return {"step": number, "ts_event": iso(ts), "price": step.price, **ends, "no_change": last}
+    return {"step": number, "ts_event": ts, "price": step.price, **ends, "no_change": last}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ from serve_apps.book.live import Live, Scanned, live
 
 Enough = Callable[[Live], bool]
 """Whether what is behind the newest row reaches as far back as the models look."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,15 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What a replica knows at one version of the lake: the newest row of each symbol, or why there is none."""
+    """What a replica knows at one version of the lake: the newest row of each symbol, or why there is none.
+
+    A symbol in ``unread`` has what it had before; why is said there.
+    """
 
     stamp: str
     newest: Mapping[str, Live | str]
     latest: int
+    unread: Mapping[str, str]
 
 
 class History:
@@ -63,7 +70,8 @@ class History:
 
     A feature set that starts anew with each session is scanned over the newest session only, and over those before it
     where a model looks back so far; any other set over all there is. When files are appended to what was scanned, the
-    scan goes on where it ended. Nothing kept is changed: a view that fails leaves what there was.
+    scan goes on where it ended. Nothing kept is changed: a symbol that cannot be read keeps what it had, and the others
+    go on.
 
     Parameters
     ----------
@@ -79,13 +87,28 @@ class History:
         self._by_session = feature_kind(recipe.features.kind).by_session
         self._order = record_kind(recipe.record).order
         self._held: dict[str, tuple[Run, ...]] = {}
+        self._last: dict[str, Live | str] = {}
+        self._unread: dict[str, str] = {}
 
     def view(self, stamp: str) -> View:
         """Read what is new in the lake."""
         there = slices(self.lake.entries(self.recipe.kind).values())
-        newest = {s: self._newest(s, there.get(s, ())) for s in self.recipe.universe.symbols}
+        for symbol in self.recipe.universe.symbols:
+            self._look(symbol, there.get(symbol, ()))
+        newest = dict(self._last)
         latest = max((found.ts for found in newest.values() if isinstance(found, Live)), default=0)
-        return View(stamp=stamp, newest=newest, latest=latest)
+        return View(stamp=stamp, newest=newest, latest=latest, unread=dict(self._unread))
+
+    def _look(self, symbol: str, parts: Sequence[Slice]) -> None:
+        try:
+            self._last[symbol] = self._newest(symbol, parts)
+            self._unread.pop(symbol, None)
+        except Exception as error:  # whatever is wrong with its records is no business of the others
+            why = f"{type(error).__name__}: {error}"
+            if self._unread.get(symbol) != why:
+                log.exception("%s of %s cannot be read; it stays where it stood", self.recipe.record, symbol)
+            self._unread[symbol] = why
+            self._last.setdefault(symbol, f"its {self.recipe.record} cannot be read: /ready says why")
 
     def _newest(self, symbol: str, parts: Sequence[Slice]) -> Live | str:
         if not parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,9 +109,21 @@ class Live:
     series: Inputs
     outcome: Floats
     target: str
+    _shown: dict[tuple[str, int, tuple[float, ...] | None], Floats | Short] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def seen(self, contract: Contract) -> Floats | Short:
-        """What a model is shown, shape (columns,): bit for bit what training would have shown it of this row."""
+        """What a model is shown, shape (columns,): bit for bit what training would have shown it of this row.
+
+        It is found once; models that read alike are shown the same array.
+        """
+        key = (contract.reads, contract.lookback, contract.edges if contract.classes else None)
+        if (shown := self._shown.get(key)) is None:
+            shown = self._shown[key] = self._seen(contract)
+        return shown
+
+    def _seen(self, contract: Contract) -> Floats | Short:
         reads, lookback = Reads(contract.reads), contract.lookback
         source = self.rows if reads is Reads.FEATURES else self.series
         last = len(source.ts) - 1

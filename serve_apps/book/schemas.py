@@ -9,15 +9,14 @@ from pydantic import ConfigDict, Field
 
 from data.records import TIME, record_kind
 from data.records.books import LEVELS
-from serve_apps.index.schemas import Time
 from serve_apps.web.bounded import Bounded
+from serve_apps.web.values import WRITTEN, Number, Time
 
 MAX_ROWS, MAX_ITEMS = 5_000, 50
 """Rows of one request, and requests of one batch."""
 
 RAW = record_kind("books").raw
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Level = Annotated[tuple[Number | None, Number | None], Field(description="Price and quantity; null is unknown.")]
 Side = Annotated[tuple[Level, ...], Field(max_length=LEVELS)]
 
@@ -37,7 +36,7 @@ class PostedBook(Bounded):
 
     model_config = ConfigDict(json_schema_extra={"examples": [BOOK]})
 
-    ts_event: Time = Field(description="When it stood: ISO 8601 with its zone, or nanoseconds since 1970.")
+    ts_event: Time = Field(description=f"When it stood: {WRITTEN}.")
     bids: Side
     asks: Side
 

@@ -6,15 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from serve_apps.web.problems import Problem
-
-
-class ModelName(BaseModel):
-    """Which model answered."""
-
-    name: str = Field(examples=["level2-factors.regression"])
-    version: int = Field(examples=[1])
-    alias: str = Field(examples=["Production"])
+from serve_apps.models.answers import ModelName
+from serve_apps.web.batches import Batch
 
 
 class Interval(BaseModel):
@@ -61,30 +54,8 @@ class ClassificationAnswer(Answer):
     )
 
 
-class RegressionItem(BaseModel):
-    """The result of one row of a batch, or why there is none: exactly one of them is null."""
-
-    result: RegressionAnswer | None
-    error: Problem | None
-
-
-class ClassificationItem(BaseModel):
-    """The result of one row of a batch, or why there is none: exactly one of them is null."""
-
-    result: ClassificationAnswer | None
-    error: Problem | None
-
-
-class RegressionBatch(BaseModel):
-    """Results in the order of the rows."""
-
-    items: list[RegressionItem]
-
-
-class ClassificationBatch(BaseModel):
-    """Results in the order of the rows."""
-
-    items: list[ClassificationItem]
+RegressionBatch = Batch[RegressionAnswer]
+ClassificationBatch = Batch[ClassificationAnswer]
 
 
 class FeatureInfo(BaseModel):

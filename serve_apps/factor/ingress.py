@@ -31,11 +31,14 @@ from serve_apps.factor.predicting import Floats, Row, classifications, regressio
 from serve_apps.factor.rates import PathBuy, PathLargeBuy, PathLargeSell
 from serve_apps.factor.schemas import ROW, BatchRequest, RatesRequest
 from serve_apps.metrics import Meter
+from serve_apps.models.intervals import Intervals
+from serve_apps.models.per_version import PerVersion
 from serve_apps.models.redeploy import redeploy
 from serve_apps.models.served import Champion, Json, Served
 from serve_apps.models.shadow import with_shadow
 from serve_apps.models.taking import take
-from serve_apps.prediction_log import Logged, PredictionLog, inputs_sha
+from serve_apps.prediction_log import PredictionLog
+from serve_apps.prediction_rows import Logged, inputs_sha
 from serve_apps.stores import Stores
 from serve_apps.web.bodies import answer
 from serve_apps.web.common import install_common
@@ -44,9 +47,6 @@ from serve_apps.web.problems import not_found, problems, refusal
 from serve_apps.web.request_id import request_id
 
 BUILD = "serve_apps.factors:build"
-
-ANSWERS = {"regression": regressions, "classification": classifications}
-"""How an output becomes answers, by the recipe's variants."""
 
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}, "description": "The picture."},
@@ -72,6 +72,7 @@ class Factors:
     def __init__(self, recipes: Mapping[str, Recipe], stores: Stores, args: AppArgs) -> None:
         self._recipes, self._stores, self._args = dict(recipes), stores, args
         self._served = Served(stores.open_registry, self._check)
+        self._intervals = PerVersion(self._served, lambda champion: Intervals(champion.predictor))
         self._names = {task: recipe.name for task, recipe in self._recipes.items()}
         self._unit = unit_of(next(iter(self._recipes.values())).interval or "")
         self._meter = Meter("factors")
@@ -161,7 +162,9 @@ class Factors:
         """The answer to each row, by the version that answers this request; what it said is noted."""
         champion = self._served.choose(self._names[task], request_id())
         output = with_shadow(self._served, champion, partial(self._run, rows))
-        return ANSWERS[task](champion, rows, output, self._unit)
+        if champion.contract.classes:
+            return classifications(champion, rows, output, self._unit)
+        return regressions(champion, self._intervals(champion), rows, output, self._unit)
 
     def _predict_batch(self, task: str, items: Sequence[Any]) -> list[Json]:
         checked = [_checked(place, item) for place, item in enumerate(items)]

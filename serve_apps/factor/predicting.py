@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.calibration.conformal import Conformal
 from data.features.rates import POSTED
 from data.targets.sell_rate import LEVELS
 from serve_apps.factor.rates import unusual
 from serve_apps.models.gate import gate_notes
+from serve_apps.models.intervals import Ends, Intervals
 from serve_apps.models.served import Champion, Json
 
 Floats = NDArray[np.float64]
@@ -29,20 +28,24 @@ def run(champion: Champion, rows: Sequence[Row]) -> Floats:
     return champion.predictor.predict(np.array(rows)).astype(np.float64)
 
 
-def regressions(champion: Champion, rows: Sequence[Row], changes: Floats, unit: str) -> list[Json]:
+def regressions(
+    champion: Champion, intervals: Intervals, rows: Sequence[Row], changes: Floats, unit: str
+) -> list[Json]:
     """The answer to each row. The sell rate it leaves unsaid is one minus the buy rate (see `data.features.rates`).
 
     Parameters
     ----------
+    intervals : Intervals
+        Those of the champion.
     changes : float64 array of shape (n, 1)
         What `run` returned.
     unit : str
         An interval in words.
     """
-    ends = _intervals(champion, rows, changes)
+    said = changes.tolist()
     return [
-        _regression(champion, row, float(change), end, unit)
-        for row, change, end in zip(rows, changes[:, 0], ends, strict=True)
+        _regression(champion, row, change, _interval(champion, intervals, row, ends), unit)
+        for row, (change,), (ends,) in zip(rows, said, intervals.of(np.array(rows), said), strict=True)
     ]
 
 
@@ -95,17 +98,11 @@ def _common(champion: Champion, row: Row) -> Json:
     return {"features": dict(zip(POSTED, row, strict=True)), "model": champion.json(), "notes": notes}
 
 
-def _intervals(champion: Champion, rows: Sequence[Row], changes: Floats) -> list[Json | None]:
-    """Where each rate will be, within 0 … 1; None of a model whose intervals were not calibrated."""
-    steps: list[Any] = champion.contract.conformal.get("steps", [])
-    if not steps:
-        return [None] * len(rows)
-    bands = np.repeat(changes, 2, axis=1)
-    if champion.contract.ranged:
-        bands = champion.predictor.quantiles(np.array(rows))[:, 0, [0, -1]].astype(np.float64)
-    low, high = Conformal.restore(steps[0]).interval(bands[:, 0], bands[:, 1])
-    now = 1.0 - np.array(rows)[:, 0]
-    ends = np.clip(np.column_stack([now + low, now + high]), 0.0, 1.0).tolist()
-    measured = steps[0].get("measured", {}).get("value")
-    promised = round(1.0 - steps[0]["alpha"], 9)
-    return [{"low": a, "high": b, "promised": promised, "measured": measured} for a, b in ends]
+def _interval(champion: Champion, intervals: Intervals, row: Row, ends: Ends | None) -> Json | None:
+    """Where the rate will be, within 0 … 1."""
+    if ends is None:
+        return None
+    now = 1.0 - row[0]
+    low, high = (min(max(now + end, 0.0), 1.0) for end in ends)
+    measured = champion.contract.conformal["steps"][0].get("measured", {}).get("value")
+    return {"low": low, "high": high, "promised": intervals.coverage, "measured": measured}

@@ -9,12 +9,14 @@ from bellwether.errors import ModelError
 from bellwether.models.artefact import Contract
 from data.features.base import FeatureSet
 from data.targets import target_kind
+from serve_apps.models.intervals import conformal_states
 
 
 def check_contract(
     contract: Contract, recipe: Recipe, features: FeatureSet, reads: Collection[str] = ("features",)
 ) -> None:
-    """Raise `ModelError`, with both sides, if the model was made for something else than what would be served.
+    """Raise `ModelError`, with both sides, if the model was made for something else than what would be served,
+    or if the state of its intervals is damaged.
 
     ``reads`` are the kinds of columns the app can give a model (`bellwether.models.base.Reads`).
     """
@@ -37,6 +39,7 @@ def check_contract(
                 f"the model's {what} is {_text(model)} and the one served is {_text(served)}: train {recipe.name} "
                 "again, or serve the version that belongs to it"
             )
+    conformal_states(contract)
 
 
 def _text(value: object) -> str:

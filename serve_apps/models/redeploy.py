@@ -1,14 +1,17 @@
 """A running app told to resolve its aliases again: its replicas get other routes, and none of them is restarted.
 
 ``serve.run`` would restart every replica: each call of it makes a new code version. So the routes that the app would be
-built with now are handed to the controller, and with them everything else as it runs.
+built with now are handed to the controller, and with them everything else as it runs. The calls that this takes are
+private to Serve, because the public one, ``PUT /api/serve/applications/``, needs a dashboard, removes every app that it
+is not told of, and restarts one that was deployed by ``serve.run``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -19,6 +22,9 @@ from serve_apps.models.routes import from_config
 
 PATIENCE_S = 120.0
 """How long replicas may take to load what their new routes name."""
+
+WRITTEN_FOR = "2.60"
+"""The Ray whose private calls these are."""
 
 Versions = dict[str, int]
 
@@ -45,7 +51,8 @@ async def redeploy(build_path: str, args: AppArgs) -> dict[str, Versions]:
     NoChampion, ModelError
         What ``build`` raises: nothing carries the alias, or that version is not for this app. Nothing has changed.
     ServiceError
-        The app would have other deployments than it has, or its replicas are not done in time.
+        The app would have other deployments than it has, its replicas are not done in time, or Ray is another than
+        this was written for; then nothing has changed.
     """
     from ray import serve
 
@@ -54,21 +61,43 @@ async def redeploy(build_path: str, args: AppArgs) -> dict[str, Versions]:
 
 
 def _redeploy(build_path: str, args: AppArgs, app: str) -> dict[str, Versions]:
-    from ray.serve._private.build_app import build_app
-
     module, build = build_path.split(":")
-    made = build_app(getattr(import_module(module), build)(args), name=app)
-    running = _running(app)
-    if {d.name for d in made.deployments} != running.keys():
-        raise ServiceError(f"{app} would have other deployments than it has: deploy it again")
-    before = _versions(info.deployment_config.user_config for info in running.values())
-    after = _versions(deployment.user_config for deployment in made.deployments)
-    changed = [_as_it_runs(deployment, running[deployment.name]) for deployment in made.deployments]
-    if any(d.user_config != running[d.name].deployment_config.user_config for d in changed):
-        route = next(info.route_prefix for info in running.values() if info.ingress)
-        _hand_over(replace(made, deployments=changed, route_prefix=route))
+    bound = getattr(import_module(module), build)(args)
+    with _inside_serve():
+        running, made = _running(app), _made(bound, app)
+        if {d.name for d in made.deployments} != running.keys():
+            raise ServiceError(f"{app} would have other deployments than it has: deploy it again")
+        before = _versions(info.deployment_config.user_config for info in running.values())
+        after = _versions(deployment.user_config for deployment in made.deployments)
+        changed = [_as_it_runs(deployment, running[deployment.name]) for deployment in made.deployments]
+        same = all(d.user_config == running[d.name].deployment_config.user_config for d in changed)
+        if not same:
+            route = next(info.route_prefix for info in running.values() if info.ingress)
+            _hand_over(replace(made, deployments=changed, route_prefix=route))
+    if not same:
         _wait(app)
     return {"before": before, "after": after}
+
+
+@contextmanager
+def _inside_serve() -> Iterator[None]:
+    """Tell which Ray it is that lacks something of what is private to Serve, or has it in another form."""
+    try:
+        yield
+    except (ImportError, AttributeError, TypeError, ValueError, LookupError, StopIteration) as error:
+        from ray import __version__
+
+        raise ServiceError(
+            f"a running app cannot be given other versions by Ray {__version__} as it can by Ray {WRITTEN_FOR} "
+            f"({error!r}): nothing has changed; deploy the app again"
+        ) from error
+
+
+def _made(bound: Any, app: str) -> Any:
+    """The deployments of an app as it would be deployed."""
+    from ray.serve._private.build_app import build_app
+
+    return build_app(bound, name=app)
 
 
 def _running(app: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,13 @@ class _Taken:
         alias, found = self.routes[name].name_of(version), self.held[name, version]
         return Champion(name=name, version=version, alias=alias, contract=found.contract, predictor=found)
 
+    def all(self) -> tuple[Champion, ...]:
+        return tuple(self.of(name, version) for name, route in self.routes.items() for version in route.versions)
+
+
+Prepare = Callable[[Sequence[Champion]], Awaitable[None]]
+"""``prepare(champions)`` makes what versions need to answer; those before answer meanwhile, and go on if it raises."""
+
 
 class Served:
     """Champions by name, changed all at once.
@@ -87,21 +94,24 @@ class Served:
         """Which versions answer, by model."""
         return self._taken.routes
 
-    async def take(self, config: Mapping[str, Any]) -> None:
-        """Answer by these routes from now on; until all their versions are loaded, by those before.
+    async def take(self, config: Mapping[str, Any], prepare: Prepare | None = None) -> None:
+        """Answer by these routes from now on; until all their versions can answer, by those before.
 
-        Where a version cannot be loaded or is not for this app, the routes before stay, and ``error`` says why: Serve
-        puts another replica in the place of one that refuses its configuration, and that one would refuse it too.
+        Versions are loaded, then ``prepare`` makes what they need besides, and then they are there at once. Where that
+        is not possible or a version is not for this app, the routes before stay, and ``error`` says why: Serve puts
+        another replica in the place of one that refuses its configuration, and that one would refuse it too.
 
         Raises
         ------
         ModelError, RegistryError
-            The same where there are no routes before: the replica does not start.
+            The same where there are no routes before, as is what ``prepare`` raises: the replica does not start.
         """
         try:
             routes = from_config(config)
-            held = await asyncio.to_thread(self._load, routes)
-            self._taken, self.error = _Taken(routes, held), None
+            taken = _Taken(routes, await asyncio.to_thread(self._load, routes))
+            if prepare is not None:
+                await prepare(taken.all())
+            self._taken, self.error = taken, None
         except Exception as error:
             if not self._taken.routes:
                 raise
@@ -125,8 +135,7 @@ class Served:
 
     def all(self) -> tuple[Champion, ...]:
         """Every version held, the answering one of each model first."""
-        taken = self._taken
-        return tuple(taken.of(name, version) for name, route in taken.routes.items() for version in route.versions)
+        return self._taken.all()
 
     def _load(self, routes: Mapping[str, Route]) -> dict[tuple[str, int], Predictor]:
         wanted = [(name, version) for name, route in routes.items() for version in route.versions]

@@ -6,17 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from serve_apps.web.problems import Problem
-
-MODEL: dict[str, Any] = {"name": "ticks.direction_1", "version": 3, "alias": "Production"}
-
-
-class ModelName(BaseModel):
-    """Which version answered."""
-
-    name: str = Field(examples=[MODEL["name"]])
-    version: int
-    alias: str
+from serve_apps.models.answers import ModelName
+from serve_apps.web.batches import Batch
 
 
 class Interval(BaseModel):
@@ -43,6 +34,10 @@ class TickAnswer(BaseModel):
 
     symbol: str
     ts_event: str | None = Field(description="The trade predicted from.", examples=["2025-01-31T20:59:59.500000Z"])
+    age_seconds: float | None = Field(
+        description="Trading time since that trade, by the clock or by the newest trade of all symbols, as the recipe "
+        "says; null where there is none."
+    )
     features_known: bool = Field(description="False in the warm-up of a session: then there is no prediction.")
     reason: str | None = Field(description="Why features are not known.")
     applied: bool = Field(description="Whether the request's trade was new and has been counted.")
@@ -50,24 +45,14 @@ class TickAnswer(BaseModel):
     predictions: dict[str, ModelPrediction] = Field(description="By model.")
 
 
-class BatchItem(BaseModel):
-    """The result of one request of a batch, or why there is none: exactly one of them is null."""
-
-    result: TickAnswer | None
-    error: Problem | None
-
-
-class BatchAnswer(BaseModel):
-    """Results in the order of the requests."""
-
-    items: list[BatchItem]
+BatchAnswer = Batch[TickAnswer]
 
 
 class ModelEntry(BaseModel):
     """A model of this app, served or not."""
 
     model: str = Field(description="What requests call it.", examples=["direction_1"])
-    name: str = Field(description="What the registry calls it.", examples=[MODEL["name"]])
+    name: str = Field(description="What the registry calls it.", examples=["ticks.direction_1"])
     served: bool
     reason: str | None = Field(description="Why it is not served.")
     target: str = Field(examples=["direction"])

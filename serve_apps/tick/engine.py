@@ -10,20 +10,21 @@ from typing import Any, NamedTuple
 
 from bellwether.config import Recipe
 from bellwether.errors import DataError, ModelError
-from bellwether.trading_time import iso
+from bellwether.trading_time import SECOND, iso, trading_time
 from data.features import features_of
 from data.features.base import Floats
 from data.features.calendar import SessionClock
 from serve_apps.metrics import Meter
+from serve_apps.models.per_version import PerVersion
 from serve_apps.models.served import Champion, Json, Served
 from serve_apps.models.shadow import with_shadow
-from serve_apps.prediction_log import Logged, inputs_sha
+from serve_apps.prediction_rows import Logged, inputs_sha
 from serve_apps.tick.known import Known
 from serve_apps.tick.live import LARGEST, Live
 from serve_apps.tick.models import Voice, unsaid
 from serve_apps.tick.record import Tick, tick_of
 from serve_apps.tick.schemas import TickData
-from serve_apps.tick.tape import FollowedTape
+from serve_apps.tick.tape import FollowedTape, View
 from serve_apps.web.problems import unprocessable
 
 APP = "ticks"
@@ -75,7 +76,9 @@ class Engine:
         self._log, self._meter, self._clock = log, meter, clock
         self._features, self._hours = features_of(recipe.features), SessionClock(recipe.session)
         self._lives = {s: self._live(tape.value[s]) for s in recipe.universe.symbols}
-        self._voices: dict[tuple[str, int], Voice] = {}
+        self._voice = PerVersion(served, lambda champion: Voice(champion.predictor))
+        self._newest = -1
+        self._newest_of: View | None = None
 
     def live(self, symbol: str) -> Live:
         """A symbol, where the lake and the trades that were told here have brought it."""
@@ -86,16 +89,19 @@ class Engine:
     def retape(self, tape: FollowedTape) -> None:
         """Follow another tape, of models that look back further; trades that were told here stay."""
         before, self.tape = self._lives, tape
-        self._lives = {s: self._live(tape.value[s]) for s in before}
-        for symbol, live in before.items():
-            self._lives[symbol].resume(live.pending)
+        self._lives = {s: self._taken_over(live, tape.value[s]) for s, live in before.items()}
 
     def now(self) -> int:
         """The time after which no trade is believed; of history and simulation, not before what the lake has."""
         now = self._clock()
-        if self.recipe.serving.clock == "data":
-            return max(now, *(known.key[0] for known in self.tape.value.values()))
-        return now
+        return max(now, self.newest()) if self.recipe.serving.clock == "data" else now
+
+    def newest(self) -> int:
+        """Time of the newest trade that is known here of any symbol, UTC nanoseconds; -1 where there is none."""
+        if (view := self.tape.value) is not self._newest_of:
+            told = [live.key[0] for live in self._lives.values() if not live.settled]
+            self._newest, self._newest_of = max(*told, *(known.key[0] for known in view.values()), -1), view
+        return self._newest
 
     def advance(self, symbol: str, data: TickData) -> bool:
         """Count one more trade of a symbol; returns False for one that is known already.
@@ -114,6 +120,7 @@ class Engine:
                 live.advance(tick)
             except DataError as error:
                 raise unprocessable(("body", "tick_data", "ts_event"), f"is {iso(tick.ts)}: {error}") from error
+        self._newest = max(self.newest(), tick.ts)
         return True
 
     def predict(self, symbol: str, models: Sequence[str], *, key: str = "", applied: bool = False) -> Json:
@@ -134,6 +141,7 @@ class Engine:
         return {
             "symbol": symbol,
             "ts_event": iso(live.key[0]) if live.key[0] >= 0 else None,
+            "age_seconds": self._age(symbol, live.key[0]) if live.key[0] >= 0 else None,
             "features_known": reason is None,
             "reason": reason,
             "applied": applied,
@@ -178,20 +186,31 @@ class Engine:
             )
         return said
 
-    def _voice(self, champion: Champion) -> Voice:
-        key = (champion.name, champion.version)
-        if key not in self._voices:
-            held = {(c.name, c.version) for c in self.served.all()}
-            self._voices = {k: voice for k, voice in self._voices.items() if k in held}
-            self._voices[key] = Voice(champion.predictor)
-        return self._voices[key]
+    def _age(self, symbol: str, ts: int) -> float:
+        """Seconds that the market has traded since ``ts``; by the newest trade, where history is the clock."""
+        session = self.recipe.session
+        now = self._clock() if self.recipe.serving.clock == "wall" else self.newest()
+        age = (trading_time(now, session) - trading_time(ts, session)) / SECOND if now > ts else 0.0
+        if self._meter is not None:
+            self._meter.staleness(symbol, age)
+        return age
+
+    def _taken_over(self, live: Live, known: Known) -> Live:
+        """A symbol on another tape, with the trades that were told here; one that goes on by itself keeps doing so."""
+        if live.adrift and known.key < live.key:
+            live.reach(self.tape.tape.lookback)
+            return live
+        other = self._live(known)
+        other.resume(live.pending)
+        return other
 
     def _live(self, known: Known) -> Live:
         return Live(self._features, self._hours, known, self.tape.tape.lookback)
 
     def _unknown(self, symbol: str, live: Live) -> str:
         if live.key[0] < 0:
-            return f"there are no trades of {symbol} yet"
+            unread = f"trades of {symbol} cannot be read: /ready says why"  # its message may have addresses
+            return unread if live.unread else f"there are no trades of {symbol} yet"
         if live.rows <= (warmup := self._features.warmup):
             return f"warming up: {live.rows} of the {warmup + 1} trades of a session that the features need"
         names = [n for n, v in zip(self._features.outputs, live.row.tolist(), strict=True) if not abs(v) <= LARGEST]

@@ -15,6 +15,7 @@ SAID: Mapping[str, tuple[str, str]] = {
     "non_positive_volume": ("volume", "is {volume}; it must be above 0"),
     "crossed_quote": ("bid", "is {bid}, above ask, which is {ask}"),
     "bad_side": ("side", "is {side}; it must be 1, -1 or 0"),
+    "beyond_calendar": ("ts_event", "is {time}, of which the exchange's calendar does not know"),
     "not_yet": ("ts_event", "is {time}, which is still to come"),
     "duplicate": ("ts_event", "is {time}: the request has this trade twice"),
     "conflicting_duplicate": ("seq", "is {seq} at {time}: a trade with this number that says something else is there"),

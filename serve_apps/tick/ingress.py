@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from bellwether.config import Recipe
+from bellwether.errors import DataError
 from bellwether.models.artefact import Contract
 from data.features import features_of
 from serve_apps.args import AppArgs
@@ -28,7 +29,7 @@ from serve_apps.tick.faults import quarantined
 from serve_apps.tick.models import entry
 from serve_apps.tick.posting import Posting
 from serve_apps.tick.schemas import BatchRequest, PredictRequest, TickData, TicksRequest, posted
-from serve_apps.tick.tape import FollowedTape, Tape
+from serve_apps.tick.tape import FollowedTape, Tape, View
 from serve_apps.web.bodies import answer
 from serve_apps.web.common import install_common
 from serve_apps.web.guard import guard
@@ -73,11 +74,16 @@ class Ticks:
         self._following: asyncio.Task[None] | None = None
 
     async def reconfigure(self, config: Mapping[str, Any]) -> None:
-        """Answer by other versions; the first time, read the lake, too."""
-        await take(self._served, config, self._meter)
-        lookback = max((c.contract.lookback for c in self._served.all()), default=1)
+        """Answer by other versions, from a state that reaches back as far as they look."""
+        await take(self._served, config, self._meter, self._prepare)
+
+    async def _prepare(self, champions: Sequence[Champion]) -> None:
+        """Stand where these versions can answer; the first time, read the lake."""
+        lookback = max((c.contract.lookback for c in champions), default=1)
         if self._following is None or self._engine.tape.tape.lookback < lookback:
             tape = await asyncio.to_thread(lambda: FollowedTape(Tape(self._recipe, self._lake, lookback)))
+            if self._following is not None:
+                _check_reach(self._engine.tape.value, tape.value)
             self._follow(tape)
 
     def _follow(self, tape: FollowedTape) -> None:
@@ -162,10 +168,12 @@ class Ticks:
         if not self._served.routes:
             found.append(f"no version of {', '.join(self._names.values())} carries {self._args.alias}: promote one")
         known = self._engine.tape.value
-        if lacking := [symbol for symbol, one in known.items() if one.key[0] < 0]:
+        unread = {symbol: one.unread for symbol, one in known.items() if one.unread}
+        if lacking := [symbol for symbol, one in known.items() if one.key[0] < 0 and symbol not in unread]:
             found.append(f"the lake has no trades of {', '.join(lacking)}: ingest or post them")
-        elif not any(self._engine.live(symbol).known for symbol in known):
+        elif not unread and not any(self._engine.live(symbol).known for symbol in known):
             found.append("every symbol is in the warm-up of its session")
+        found += [f"new trades of {symbol} cannot be read: {why}" for symbol, why in unread.items()]
         return [*found, *(error for error in (self._served.error, self._engine.tape.error) if error)]
 
     async def reload(self) -> dict[str, Any]:
@@ -201,14 +209,17 @@ class Ticks:
         for refused in quarantined(done.rejected):
             where = [refused["field"]] if refused["field"] else []
             raise unprocessable(("body", "tick_data", *where), refused["message"])
-        if not await self._look():
+        if not await self._look() or self._engine.tape.value[symbol].unread:
             raise unavailable("the trade is written, and the lake cannot be read now: ask again")
         return bool(done.added)
 
     async def _look(self) -> bool:
         """See what has just been written; whether that could be read. If not, the replica reads it at its next look."""
+        tape = None
         try:
-            await asyncio.to_thread(self._engine.tape.refresh)
+            while tape is not self._engine.tape:  # another may have been followed meanwhile
+                tape = self._engine.tape
+                await asyncio.to_thread(tape.refresh)
         except Exception:
             log.exception("what was written cannot be read yet")
             return False
@@ -234,3 +245,10 @@ class Ticks:
     def _check(self, name: str, contract: Contract) -> None:
         recipe = next(recipe for recipe in self._recipes.values() if recipe.name == name)
         check_contract(contract, recipe, features_of(recipe.features))
+
+
+def _check_reach(before: View, now: View) -> None:
+    """Raise `DataError` where a symbol would fall behind where it stands, for the lake cannot be read so far back."""
+    for symbol, known in now.items():
+        if known.unread and known.key < before[symbol].key:
+            raise DataError(f"the trades of {symbol} cannot be read: {known.unread}")

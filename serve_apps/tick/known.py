@@ -45,6 +45,8 @@ class Known:
         Time and number of the newest trade; `NEVER` where there is none.
     instant : tuple of Tick
         The trades at the newest time.
+    unread : str
+        Why trades that came after these could not be read; empty where all were.
     """
 
     run: tuple[tuple[str, str], ...]
@@ -53,6 +55,7 @@ class Known:
     kept: Floats
     key: tuple[int, int] = NEVER
     instant: tuple[Tick, ...] = ()
+    unread: str = ""
 
 
 class Reader:

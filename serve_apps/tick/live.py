@@ -62,9 +62,19 @@ class Live:
         return self._row
 
     @property
+    def unread(self) -> str:
+        """Why the lake has trades that are not counted; empty where it has none."""
+        return self._base.unread
+
+    @property
     def settled(self) -> bool:
         """Whether the lake has every trade that was counted."""
         return not self.pending and not self._adrift
+
+    @property
+    def adrift(self) -> bool:
+        """Whether it was told more than it remembers, and goes on by itself."""
+        return self._adrift
 
     @property
     def price(self) -> float:
@@ -95,6 +105,12 @@ class Live:
             waiting = self.pending
             self._stand_at(known)
             self.resume(waiting)
+
+    def reach(self, lookback: int) -> None:
+        """Keep so many rows from now on; those before are not known again."""
+        if self._lookback == 1:  # what was kept is of the lake, and there may be trades between it and the newest
+            self._kept = self._row[None] if self.known else self._kept[:0]
+        self._lookback = lookback
 
     def has(self, tick: Tick, numbered: bool) -> bool:
         """Whether this trade is known already: by its number, or at one instant by what it says."""

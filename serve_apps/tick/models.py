@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 
-from bellwether.calibration.conformal import Conformal
 from bellwether.config import Recipe
 from bellwether.errors import ConfigError, ModelError, NoChampion
 from bellwether.models.predictor import Predictor
@@ -13,6 +12,7 @@ from bellwether.registry import Registry
 from data.features.base import Floats
 from data.targets import target_kind
 from serve_apps.args import AppArgs
+from serve_apps.models.intervals import Intervals
 from serve_apps.models.routes import Route, resolve
 from serve_apps.models.served import Champion, Json
 
@@ -78,13 +78,17 @@ class Voice:
     Parameters
     ----------
     predictor : Predictor
+
+    Raises
+    ------
+    ModelError
+        The contract's intervals are damaged.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         contract = predictor.contract
         self._predictor, self.contract, self.lookback = predictor, contract, contract.lookback
-        steps = contract.conformal.get("steps", [])
-        self._conformal = Conformal.restore(steps[0]) if steps and not contract.classes else None
+        self._intervals = Intervals(predictor)
 
     def answer(self, seen: Floats, price: float) -> tuple[list[float], Json]:
         """What the model gives for one row, and what is said of it: prediction, probabilities, confidence, interval.
@@ -110,17 +114,10 @@ class Voice:
         return output, _said(base + output[0], None, None, self._interval(seen, output[0], base))
 
     def _interval(self, seen: Floats, value: float, base: float) -> Json | None:
-        if self._conformal is None:
+        ends = self._intervals.one(seen, value)
+        if ends is None:
             return None
-        low, high = value, value
-        if self.contract.ranged:
-            low, *_, high = self._predictor.quantiles(seen)[0, 0].tolist()
-        low, high = low - self._conformal.radius, high + self._conformal.radius
-        if low > high:  # bands wider than needed: what `Conformal.interval` makes of them
-            low = high = 0.5 * (low + high)
-        if not (isfinite(low) and isfinite(high)):
-            return None
-        return {"low": base + low, "high": base + high, "coverage": round(1.0 - self._conformal.alpha, 9)}
+        return {"low": base + ends[0], "high": base + ends[1], "coverage": self._intervals.coverage}
 
 
 def _said(prediction: str | float, probabilities: Json | None, confidence: float | None, interval: Json | None) -> Json:

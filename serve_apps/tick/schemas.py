@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from bellwether.config.recipe import Frozen
 from data.records import TIME, record_kind
-from serve_apps.index.schemas import to_ns
 from serve_apps.web.bounded import Bounded
+from serve_apps.web.values import WRITTEN, NotNegative, Number, Positive, Time
 
 MAX_TICKS, MAX_ITEMS, MAX_MODELS = 1_000, 100, 64
 """Trades in one post, requests in one batch, models in one request."""
@@ -19,14 +19,7 @@ MAX_TICKS, MAX_ITEMS, MAX_MODELS = 1_000, 100, 64
 POSTED = "POST /ticks"
 """What quarantine calls the file that posted trades came in."""
 
-Time = Annotated[
-    int,
-    BeforeValidator(to_ns, json_schema_input_type=str | int),
-    Field(description="When the trade happened: ISO 8601 with its zone, or nanoseconds since 1970."),
-]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
-Quantity = Annotated[Number, Field(ge=0)]
+Moment = Annotated[Time, Field(description=f"When the trade happened: {WRITTEN}.")]
 Seq = Annotated[int, Field(strict=True, ge=0, lt=2**63 - 1, description="Orders trades of one instant.")]
 
 TICK: dict[str, Any] = {
@@ -45,14 +38,14 @@ class TickData(Frozen):
 
     model_config = ConfigDict(json_schema_extra={"examples": [TICK]})
 
-    ts_event: Time
+    ts_event: Moment
     seq: Seq | None = None
     price: Positive
     volume: Positive = Field(description="Shares or contracts.")
     bid: Positive | None = Field(default=None, description="Best bid before the trade.")
     ask: Positive | None = Field(default=None, description="Best ask before the trade.")
-    bid_qty: Quantity | None = None
-    ask_qty: Quantity | None = None
+    bid_qty: NotNegative | None = None
+    ask_qty: NotNegative | None = None
     side: Annotated[int, Field(strict=True, ge=-1, le=1)] = Field(
         default=0, description="1 buyer-initiated, -1 seller-initiated, 0 not known."
     )
@@ -105,8 +98,8 @@ class PostedTick(Frozen):
     """A trade on its way to the lake. Numbers are judged there by the rules of ingest."""
 
     symbol: str
-    ts_event: Time
-    ts_recv: Time | None = None
+    ts_event: Moment
+    ts_recv: Moment | None = None
     seq: Seq | None = None
     price: Number
     volume: Number
