@@ -1,9 +1,10 @@
 """Bodies that hypothesis makes, thrown at every app in this process: which statuses come back, and that none is a 5xx.
 
-python -m benchmarks.study_fuzz [--bodies 10000] [--apps ticks …]
+python -m benchmarks.study_fuzz [--bodies 10000] [--odd 2000] [--apps ticks …]
 
 A third of the bodies is made of the app's own schema, a third of a good one with values changed or gone, and a third is
-any JSON. Each route that takes a body gets its share.
+any JSON. Each route that takes a body gets its share. `benchmarks.odd_requests` come after them: what refuses one must
+be a problem document.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from hypothesis import strategies as st
 
 from benchmarks.asgi_apps import INSTALLED, installed, running
 from benchmarks.good_bodies import GOOD
+from benchmarks.odd_requests import OddRequest, answered, odd_requests
 
 SHOWN = 5
+ODDLY = "(odd requests)"
+"""What they are counted under, whatever their path."""
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -114,8 +118,8 @@ def targets(spec: dict[str, Any], good: dict[str, Any]) -> list[Target]:
     return found
 
 
-def throw(name: str, app: Any, bodies: int, start: int = 0) -> Found:
-    """Send so many bodies to an app, each route its share."""
+def throw(name: str, app: Any, bodies: int, start: int = 0, odd: int = 0) -> Found:
+    """Send so many bodies to an app, each route its share, and then so many odd requests."""
     found = Found()
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
@@ -131,8 +135,37 @@ def throw(name: str, app: Any, bodies: int, start: int = 0) -> Found:
                 _many(runner, client, aim, share - before, found, start + before)
                 if counter.total() == before:
                     break
+        if odd:
+            _oddly(runner, asgi, aims, odd, found, start)
         runner.run(stack.aclose())
     return found
+
+
+def _settings(number: int) -> settings:
+    """So many examples, made and not made smaller."""
+    return settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _oddly(runner: asyncio.Runner, app: Any, aims: list[Target], number: int, found: Found, start: int) -> None:
+    counter = found.statuses.setdefault(ODDLY, Counter())
+    requests = odd_requests([aim.path for aim in aims], next((a.example for a in aims if a.example is not None), {}))
+
+    @seed(start)
+    @_settings(number)
+    @given(odd=requests)
+    def one(odd: OddRequest) -> None:
+        status, wrong = runner.run(answered(app, odd))
+        counter[status] += 1
+        if wrong:
+            found.broken.append(f"{odd} {wrong}"[:2_000])
+
+    one()
 
 
 def _many(
@@ -141,13 +174,7 @@ def _many(
     """Hypothesis makes so many, or fewer where it finds no others."""
 
     @seed(start)
-    @settings(
-        max_examples=bodies,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @_settings(bodies)
     @given(body=aim.bodies())
     def one(body: Any) -> None:
         content = json.dumps(body).encode()  # NaN and infinities too, as careless clients write them
@@ -162,13 +189,14 @@ def _many(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bodies", type=int, default=10_000, help="to each app")
+    parser.add_argument("--odd", type=int, default=2_000, help="requests to each app that no careful client sends")
     parser.add_argument("--apps", nargs="+", choices=INSTALLED, default=list(INSTALLED))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         for name in options.apps:
-            found = throw(name, installed(name, Path(home)), options.bodies, options.seed)
-            print(f"{name}: {found.bodies} bodies, {len(found.broken)} broke it", flush=True)
+            found = throw(name, installed(name, Path(home)), options.bodies, options.seed, options.odd)
+            print(f"{name}: {found.bodies} requests, {len(found.broken)} broke it", flush=True)
             for path, counter in found.statuses.items():
                 print(f"    {path:<40}" + ", ".join(f"{status}: {n}" for status, n in sorted(counter.items())))
             for text in found.broken[:SHOWN]:

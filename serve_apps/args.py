@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from bellwether.config import Settings
 from bellwether.config.recipe import Frozen, Share
@@ -26,6 +26,17 @@ def _replicas(value: Any) -> Any:
 
 
 Replicas = Annotated[PositiveInt | tuple[PositiveInt, PositiveInt], BeforeValidator(_replicas)]
+
+
+def _queued(value: int) -> int:
+    """Serve has no queue of none: at least one request waits, or as many as come.
+
+    >>> _queued(-1), _queued(1)
+    (-1, 1)
+    """
+    if value < 1 and value != -1:
+        raise ValueError(f"at least 1 waits, or -1 for no limit; {value} came")
+    return value
 
 
 class AppArgs(Frozen):
@@ -59,7 +70,9 @@ class AppArgs(Frozen):
     ledger: str | None = None
     replicas: Replicas = 1
     max_ongoing: int = Field(default=64, ge=1, description="requests a replica works on at a time")
-    max_queued: int = Field(default=256, ge=-1, description="requests that wait; beyond it 503. -1: no limit")
+    max_queued: Annotated[int, AfterValidator(_queued)] = Field(
+        default=256, description="requests that wait; beyond it 503. -1: no limit"
+    )
     safety: Safety = Field(default_factory=Safety)
 
     def stores(self) -> Stores:

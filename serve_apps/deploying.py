@@ -20,13 +20,21 @@ DRAIN_S = 15.0
 LOOK_S = 0.5
 """How often it looks whether it has."""
 
+TELL_S = 2.0
+"""How often proxies and handles tell the controller how many requests are under way.
+
+Serve would rather have it said in the environment of its processes, which an app does not start; what it takes for
+granted is 10 s, too seldom for the mean of the last 10 s that replicas are counted by.
+"""
+
 
 def deployment(of: type, name: str, args: AppArgs, access_log: bool = True) -> Any:
     """A class with the options that all deployments of an app share.
 
     A replica works on ``args.max_ongoing`` requests at a time. ``args.max_queued`` more wait at each proxy and each
     handle; beyond them the answer is 503 with Retry-After. ``args.replicas`` answer: so many, or between so many as
-    requests under way ask for. A replica that is taken away gets no new request and finishes those it has.
+    requests under way ask for: more after some ten seconds in which they do, fewer after two minutes. A replica that
+    is taken away gets no new request and finishes those it has.
 
     Parameters
     ----------
@@ -62,6 +70,7 @@ def _scale(args: AppArgs) -> dict[str, Any]:
             "min_replicas": fewest,
             "max_replicas": most,
             "target_ongoing_requests": max(1.0, args.max_ongoing / 2),
+            "metrics_interval_s": TELL_S,
             "look_back_period_s": 10.0,
             "upscale_delay_s": 5.0,
             "downscale_delay_s": 120.0,

@@ -96,7 +96,7 @@ def test_whatever_is_not_a_key_is_a_401(guarded, keys, headers):
 def test_a_browser_asks_for_a_key_where_a_person_opens_an_address_and_not_for_a_script(guarded, keys):
     keys.add("reader", ["read"])
     for mode, asked in (("navigate", ["Bearer", "Basic"]), ("cors", ["Bearer"])):
-        reply = ask(guarded, "GET", "/docs", headers={"Sec-Fetch-Mode": mode})
+        reply = ask(guarded, "GET", "/openapi.json", headers={"Sec-Fetch-Mode": mode})
         assert [said.split()[0] for said in reply.headers.get_list("www-authenticate")] == asked
 
 

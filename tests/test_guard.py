@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from bellwether.config.keys import KeyFile
 from benchmarks.guarded import SECRET, ask, bearer, conversation, demo, problem_of, raw
 from serve_apps.web.access_log import LOGGER
-from serve_apps.web.guard import GONE, UNMATCHED, Safety, guard
+from serve_apps.web.exchange import GONE
+from serve_apps.web.guard import UNMATCHED, Safety, guard
 from serve_apps.web.limits import limited
 from serve_apps.web.problems import MEDIA_TYPE, Problem
 from serve_apps.web.request_id import request_id
@@ -72,6 +73,15 @@ def test_a_body_that_is_not_json_by_its_type_is_a_415(kind):
     reply = ask(demo(), "POST", "/bars", content=b'{"amount": 1}', headers=headers)
     assert reply.status_code == 415
     problem_of(reply)
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br", 415), ("gzip, identity", 415), ("Identity", 200)])
+def test_a_compressed_body_is_a_415_that_says_so(coding, status):
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    reply = ask(demo(), "POST", "/bars", content=b'{"amount": 1}', headers=headers)
+    assert reply.status_code == status
+    if status == 415:
+        assert "compressed" in problem_of(reply)["detail"]
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/Problem+JSON"])
@@ -344,7 +354,7 @@ def open_api() -> FastAPI:
     return demo(Safety(rate=None, access_log=False))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["GET", "POST", "PUT", "HEAD", "BREW"]), paths, headers, bodies, st.binary(max_size=20))
 def test_nothing_makes_it_fail_and_every_4xx_is_a_problem(open_api, method, path, sent, body, query):
     status, came, content = asyncio.run(raw(open_api, method, path, sent, body, query))

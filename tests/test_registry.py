@@ -350,10 +350,11 @@ def test_a_database_that_is_no_file_is_refused(tmp_path, uri):
         Registry(uri, Ledger(str(tmp_path / "l"))).versions("m")
 
 
-def test_a_store_that_cannot_be_opened_is_one_line(tmp_path):
-    (tmp_path / "file").touch()
+@pytest.mark.parametrize("uri", ["sqlite:///{}/mlflow.db", "sqlite:///{}"])
+def test_a_store_that_cannot_be_opened_is_one_line(tmp_path, uri):
+    (tmp_path / "file").write_text("no database\n" * 100)
     with pytest.raises(RegistryError, match=r"cannot open the MLflow store: .*file") as raised:
-        Registry(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}", Ledger(str(tmp_path / "l"))).versions("m")
+        Registry(uri.format(tmp_path / "file"), Ledger(str(tmp_path / "l"))).versions("m")
     assert "\n" not in str(raised.value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from io import StringIO
 from types import SimpleNamespace
 
@@ -67,10 +68,36 @@ def lacking(*reasons: str) -> httpx.Response:
     return httpx.Response(503, json={"ready": False, "missing": list(reasons)})
 
 
+def unrouted() -> httpx.Response:
+    """What Serve's proxy says at a path that no app is deployed to yet."""
+    from ray.serve._private.proxy import HTTPProxy
+
+    async def said() -> list[dict]:
+        return [one async for one in HTTPProxy.not_found_response(None, SimpleNamespace(path="/ready"))]
+
+    start, body, _ = asyncio.run(said())
+    return httpx.Response(start["status"], headers=start["headers"], content=body["body"])
+
+
 def test_an_app_that_starts_is_waited_for(monkeypatch):
-    asked = replies(monkeypatch, httpx.Response(404, text="no app"), lacking("shard 1 is late"), httpx.Response(200))
+    asked = replies(monkeypatch, unrouted(), lacking("shard 1 is late"), httpx.Response(200))
     assert served.wait_ready("http://app") == []
     assert asked == ["GET /ready"] * 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        httpx.Response(404, text="<h1>404 Not Found</h1>", headers={"content-type": "text/html"}),
+        httpx.Response(404, json={"detail": "Not Found"}),
+        httpx.Response(404, json={"status": 404}, headers={"content-type": "application/problem+json"}),
+        httpx.Response(200, text="ready"),
+    ],
+)
+def test_what_is_no_app_of_ours_is_not_waited_for(monkeypatch, other):
+    asked = replies(monkeypatch, other)
+    assert served.wait_ready("http://app") == []
+    assert len(asked) == 1
 
 
 def test_what_an_app_lacks_is_told_in_the_end(monkeypatch):
@@ -100,6 +127,18 @@ def test_replicas_are_a_number_or_bounds_also_as_text(given, replicas):
 def test_no_replica_is_none(wrong):
     with pytest.raises(ValidationError):
         AppArgs.model_validate({"recipe": "r", "replicas": wrong})
+
+
+@pytest.mark.parametrize("most", [-1, 1, "2"])
+def test_a_queue_holds_a_request_or_has_no_limit(most):
+    args = AppArgs.model_validate({"recipe": "r", "max_queued": most})
+    assert deployment(SimpleNamespace, "Nothing", args).max_queued_requests == int(most)
+
+
+@pytest.mark.parametrize("most", [0, -2, "0"])
+def test_a_queue_of_none_is_refused_before_serve_refuses_it(most):
+    with pytest.raises(ValidationError, match=f"at least 1 waits, or -1 for no limit; {most} came"):
+        AppArgs.model_validate({"recipe": "r", "max_queued": most})
 
 
 def test_a_deployment_has_what_its_app_was_asked_for():

@@ -111,15 +111,16 @@ class Backend:
 
 @contextmanager
 def asking(what: str) -> Iterator[None]:
-    """Turn MLflow's errors into one line that says ``what`` could not be done."""
+    """Turn errors of MLflow, and of its database, into one line that says ``what`` could not be done."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())  # the driver's own words, without SQL
         raise RegistryError(f"cannot {what}: {reason}") from error
 
 

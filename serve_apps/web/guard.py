@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
 from fastapi import FastAPI, HTTPException, Response
@@ -18,8 +17,9 @@ from bellwether.config import Settings
 from bellwether.config.recipe import Frozen
 from serve_apps.web.access import Access, authorise, challenges
 from serve_apps.web.access_log import AccessLog, Served
+from serve_apps.web.aside import read_aside
 from serve_apps.web.docs_page import install_docs
-from serve_apps.web.headers import secure
+from serve_apps.web.exchange import Exchange, Withdrawn
 from serve_apps.web.limits import check_body, check_query, limited
 from serve_apps.web.openapi import describe
 from serve_apps.web.problems import install, problem, refusal, respond
@@ -32,9 +32,6 @@ Answered = Callable[[str, int, float], None]
 
 UNMATCHED = "unmatched"
 """What an answer to a path that is not served is counted under."""
-
-GONE = 499
-"""The status written down where the client went away; nobody receives it."""
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +74,8 @@ def guard(
 ) -> None:
     """Guard an app; called last, when all its routes are there.
 
-    Refusals, the documentation at ``/docs`` and the description of errors in ``/openapi.json`` come with it.
+    Refusals, the documentation at ``/docs`` and the description of errors in ``/openapi.json`` come with it, and bodies
+    of megabytes are read in a thread.
 
     Parameters
     ----------
@@ -92,6 +90,7 @@ def guard(
     """
     install(api)
     install_docs(api)
+    read_aside(api)
     api.router.redirect_slashes = False  # a redirect would be made of the Host that the client names
     rules = Rules(api.routes, scopes or {})
     describe(api, rules)
@@ -195,59 +194,3 @@ def _refusal(refused: HTTPException, headers: Mapping[bytes, bytes]) -> Response
     for challenge in challenges(headers) if refused.status_code == 401 else ():
         response.headers.append("www-authenticate", challenge)
     return response
-
-
-class Withdrawn(Exception):
-    """The key of a stream was removed."""
-
-
-class Exchange:
-    """One request and what was sent for it so far."""
-
-    def __init__(
-        self, send: Send, connection: Connection, headers: Mapping[bytes, bytes], *, echoed: bool, name: str
-    ) -> None:
-        self._send, self._connection = send, connection
-        self.began, self.name = time.perf_counter(), name
-        self.method: str = connection["method"]
-        self.key: str | None = None
-        self.allowed: Callable[[], bool] | None = None
-        self.started, self.answering, self.status, self.bytes = False, 0.0, GONE, 0
-        # Serve's proxy answers with the id that it was given, or that it made for the replica
-        self._names = not (echoed and headers.get(b"x-request-id") == name.encode())
-
-    @property
-    def query(self) -> bytes:
-        """What stands behind the question mark."""
-        query: bytes = self._connection.get("query_string", b"")
-        return query
-
-    @property
-    def address(self) -> str:
-        """Where the request comes from."""
-        client = self._connection.get("client")
-        return str(client[0]) if client else ""
-
-    async def send(self, message: Message) -> None:
-        """Pass a message on, with the headers that every answer has."""
-        if message["type"] == "http.response.start":
-            self.started, self.answering, self.status = True, time.perf_counter(), message["status"]
-            secure(message, tls=self._connection.get("scheme") == "https")
-            if self._names:
-                message["headers"].append((b"x-request-id", self.name.encode()))
-        elif message["type"] == "http.response.body":
-            if self.allowed is not None and message.get("more_body") and not self.allowed():
-                await self._send({"type": "http.response.body"})
-                raise Withdrawn
-            self.bytes += len(message.get("body", b""))
-        await self._send(message)
-
-    async def refuse(self, response: Response) -> None:
-        """Answer with a problem, unless an answer is under way."""
-        if not self.started:
-            with suppress(OSError):  # nobody is there any more
-                await response(self._connection, _nothing, self.send)
-
-
-async def _nothing() -> Message:
-    return {"type": "http.disconnect"}

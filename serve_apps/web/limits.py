@@ -21,7 +21,7 @@ def check_body(headers: Mapping[bytes, bytes], most: int, takes_json: bool) -> N
     Raises
     ------
     HTTPException
-        413: it has more than ``most`` bytes. 415: the route takes JSON, and it is something else.
+        413: it has more than ``most`` bytes. 415: the route takes JSON, and it is something else, or compressed.
     """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and (len(length) > 18 or int(length) > most):
@@ -30,6 +30,8 @@ def check_body(headers: Mapping[bytes, bytes], most: int, takes_json: bool) -> N
         given = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if not (given == b"application/json" or (given.startswith(b"application/") and given.endswith(b"+json"))):
             raise HTTPException(415, "the body must be JSON: send it with Content-Type: application/json")
+        if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
+            raise HTTPException(415, "the body must not be compressed: send it without Content-Encoding")
 
 
 def check_query(query: bytes) -> None:

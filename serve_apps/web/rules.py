@@ -22,9 +22,12 @@ USUAL: dict[str, Needs] = {
     "/": "public",
     "/page/plotly.js": "public",
     "/page/{name}": "public",
+    "/docs": "public",
+    "/docs/docs.js": "public",
+    "/docs/docs.css": "public",
     "/reload-model": "admin",
 }
-"""Routes of several apps whose method does not say it: the page is files of the package, what it shows needs a key."""
+"""Routes of several apps whose method does not say it: pages are files of the package, what they show needs a key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,7 @@
-// The page at /docs: openapi.json as text, with no script or style of another host.
+// The page at /docs: openapi.json as text, with no script or style of another host, and the reader's key where one is needed.
 "use strict";
+
+const KEY = "bellwether-key"; // under which the page of the index signal keeps it, too: in this tab alone
 
 const METHODS = ["get", "put", "post", "delete", "patch"];
 
@@ -68,22 +70,68 @@ function operation(spec, path, method, described) {
   return element("section", "", ...parts, more);
 }
 
+let held = ""; // where the browser forbids storage
+
+const key = () => { try { return sessionStorage.getItem(KEY) ?? held; } catch { return held; } };
+
+function keep(text) {
+  held = text;
+  try { sessionStorage.setItem(KEY, text); } catch { /* held is enough */ }
+}
+
+/** The description as text; null where the server asks for a (different) key, which is then asked for. */
+async function description(address) {
+  const reply = await fetch(address, { headers: key() ? { Authorization: `Bearer ${key()}` } : {}, cache: "no-store" });
+  if (reply.status === 401 || reply.status === 403) {
+    askForKey(key() ? (await reply.json()).detail : "");
+    return null;
+  }
+  if (!reply.ok) throw new Error(`${address} answered ${reply.status}`);
+  return reply.text();
+}
+
+function askForKey(refusal) {
+  document.getElementById("key").hidden = false;
+  if (refusal) document.getElementById("key-note").textContent = `The server said: ${refusal}`;
+  document.getElementById("key-text").focus();
+}
+
+/** Opening the address would send no key: with one, the link saves what came. */
+function source(address, text) {
+  const made = element("a", "openapi.json");
+  made.href = key() ? URL.createObjectURL(new Blob([text], { type: "application/json" })) : address;
+  if (key()) made.download = "openapi.json";
+  return made;
+}
+
+function show(main, text) {
+  const spec = JSON.parse(text);
+  document.title = spec.info.title;
+  const sections = Object.entries(spec.paths).flatMap(([path, methods]) =>
+    METHODS.filter((method) => methods[method]).map((method) => operation(spec, path, method, methods[method])));
+  const link = element("p", "", source(main.dataset.openapi, text));
+  main.replaceChildren(element("h1", spec.info.title), element("p", spec.info.summary || ""), link, ...sections);
+}
+
 async function draw() {
   const main = document.getElementById("api");
   try {
-    const reply = await fetch(main.dataset.openapi);
-    if (!reply.ok) throw new Error(`${main.dataset.openapi} answered ${reply.status}`);
-    const spec = await reply.json();
-    document.title = spec.info.title;
-    const sections = Object.entries(spec.paths).flatMap(([path, methods]) =>
-      METHODS.filter((method) => methods[method]).map((method) => operation(spec, path, method, methods[method])));
-    const source = element("a", "openapi.json");
-    source.href = main.dataset.openapi;
-    main.replaceChildren(element("h1", spec.info.title), element("p", spec.info.summary || ""), element("p", "", source), ...sections);
+    const text = await description(main.dataset.openapi);
+    if (text === null) main.replaceChildren();
+    else show(main, text);
   } catch (error) {
     main.replaceChildren(element("p", `No description of the API: ${error.message}`));
+    if (key()) askForKey(""); // it may be one that no request can carry
   }
   main.setAttribute("aria-busy", "false");
 }
 
+document.getElementById("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const field = document.getElementById("key-text");
+  keep(field.value.trim());
+  field.value = "";
+  document.getElementById("key").hidden = true;
+  draw();
+});
 draw();
