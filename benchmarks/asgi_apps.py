@@ -35,14 +35,15 @@ def ticks(home: Path) -> Args:
 
 def factors(home: Path) -> Args:
     """Two models of rates."""
-    from benchmarks.rates import install_rates
+    from benchmarks.factors_installation import install_factors
 
-    return install_rates(home)
+    return install_factors(home).args()
 
 
 def forecast(home: Path) -> Args:
     """Books every five minutes, and a model of the next price."""
-    from benchmarks.books import FORECAST, Books, grid
+    from benchmarks.book_in_process import FORECAST, Books
+    from benchmarks.books import grid
 
     made = Books(home, FORECAST)
     made.put(grid(4))
@@ -52,7 +53,8 @@ def forecast(home: Path) -> Args:
 
 def strategy(home: Path) -> Args:
     """Every change of books, and a model of where the price goes."""
-    from benchmarks.books import DIRECTION, Books, events
+    from benchmarks.book_in_process import DIRECTION, Books
+    from benchmarks.books import events
 
     made = Books(home, DIRECTION)
     made.put(events(3, 250), trades=True)

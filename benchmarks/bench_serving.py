@@ -2,6 +2,7 @@
 
 python -m benchmarks.bench_serving [--only meter signal tail ticks swap] [--components 10 100] [--shards 2]
 python -m benchmarks.bench_serving --soak 10
+python -m benchmarks.bench_serving --memory 10
 
 - meter: what one observation of a metric takes
 - signal: GET /signal/index, one client; median against the no-op
@@ -9,6 +10,8 @@ python -m benchmarks.bench_serving --soak 10
 - ticks: POST /ticks/predict of a new trade, one client; median against the no-op
 - swap: another version is promoted and reloaded under load; requests that fail
 - soak: half of what it can do, a replica killed every 30 seconds; wrong and failed answers, memory
+- memory: what grows in replicas that live, beside those of the no-op: Ray's own grow during their first thousands of
+  requests, whatever they do
 
 The client is a process of its own (`benchmarks.load`) that checks each answer. Where ``wrk`` is installed, it says what
 an app can do. Ray is a private one with the settings of `cluster.local`; everything is made in a temporary directory.
@@ -28,15 +31,18 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.load import Load, Result, Running
+
+if TYPE_CHECKING:
+    from benchmarks.processes import Process
 
 CLIENTS = 32
 PATH = "/signal/index"
@@ -94,8 +100,6 @@ def index_app(site: Site, components: int, **more: Any) -> tuple[Any, Any, Any]:
 
 def beside_no_op(site: Site, app: Any, args: Any, load: Load, shards: int) -> dict[str, list[float]]:
     """Latencies of both, measured in turns. ``load`` has the path for its address."""
-    from dataclasses import replace
-
     from benchmarks.no_op import no_op
 
     reference = no_op(args, shards=shards, path=load.url, method="GET" if load.body is None else "POST")
@@ -275,7 +279,7 @@ def soak(site: Site) -> None:
         url = urls["app"] + PATH
         rate = saturation(url, site.options.seconds, "signal") / 2
         client = Load(url=url, clients=CLIENTS, seconds=seconds, rate=rate, check="signal").start()
-        memory, kills = torment(client, "app")
+        samples, kills = watched([client], ["app"], kill=True)
         found = client.result()
     line(f"soak, {site.options.soak:g} minutes at {rate:.0f} /s: requests", str(found.asked))
     line("    replicas killed", str(kills))
@@ -284,42 +288,59 @@ def soak(site: Site) -> None:
     line("    of lower coverage", f"{100 * found.noticed['degraded'] / max(1, found.asked):.3f} %")
     line("    p50 and p99", f"{ms(found.latencies, 50):.2f} {ms(found.latencies, 99):.2f} ms")
     explain(found)
-    for title, (first, last, growth, count) in memory.items():
-        line(f"    {title} ({count}), MB", f"{first:.0f} -> {last:.0f}", f"{growth:+.2f} a minute")
+    grown(samples)
 
 
-def torment(client: Running, app: str) -> tuple[dict[str, tuple[float, float, float, int]], int]:
-    """Kill a replica every so often while a client runs; memory of each kind of process, and how many were killed."""
-    from benchmarks.processes import Process, replicas, serving
+def memory(site: Site) -> None:
+    """Replicas of the app and of the no-op live under the same load, at the same time."""
+    from benchmarks.no_op import no_op
+
+    _, args, app = index_app(site, 10, replicas=2)
+    nothing = no_op(args, shards=site.options.shards, path=PATH)
+    with deployed(site, nothing=nothing, app=app) as urls:
+        rate = saturation(urls["app"] + PATH, site.options.seconds, "signal") / 4
+        load = Load(url=urls["app"] + PATH, clients=CLIENTS, seconds=60 * site.options.memory, rate=rate)
+        clients = [replace(load, url=url + PATH).start() for url in urls.values()]
+        samples, _ = watched(clients, list(urls))
+        for client in clients:
+            expect(client.result())
+    line(f"memory, {site.options.memory:g} minutes at {rate:.0f} /s each", "")
+    grown(samples)
+
+
+Samples = dict[int, list[tuple[float, "Process"]]]
+
+
+def watched(clients: Sequence[Running], apps: Sequence[str], *, kill: bool = False) -> tuple[Samples, int]:
+    """Processes of apps while clients run, by number; and how many replicas were killed, one every so often."""
+    from benchmarks.processes import replicas, serving
 
     born: dict[int, float] = {}
-    samples: dict[int, list[tuple[float, Process]]] = {}
+    samples: Samples = {}
     rng, kills, due = random.Random(0), 0, time.monotonic() + KILL_EVERY_S
-    while not client.over:
+    while not all(client.over for client in clients):
         now = time.monotonic()
-        for process in serving(app):
+        for process in serving(*apps):
             if now - born.setdefault(process.pid, now) >= SETTLED_S:
                 samples.setdefault(process.pid, []).append((now, process))
-        if now >= due:
+        if kill and now >= due:
             due += KILL_EVERY_S
-            victim = rng.choice(replicas(app))
-            os.kill(victim.pid, signal.SIGKILL)  # a child of the Ray that this benchmark has started
+            os.kill(rng.choice(replicas(*apps)).pid, signal.SIGKILL)  # a child of the Ray that was started here
             kills += 1
-        time.sleep(min(SAMPLE_EVERY_S, max(0.0, due - time.monotonic())))
-    return _by_title(list(samples.values())), kills
+        time.sleep(SAMPLE_EVERY_S)
+    return samples, kills
 
 
-def _by_title(lives: list[list[tuple[float, Any]]]) -> dict[str, tuple[float, float, float, int]]:
-    """Mean MB when processes had settled and when they were last seen, and MB a minute between, by what they are."""
-    found = {}
+def grown(samples: Samples) -> None:
+    """Print mean MB when processes had settled and when last seen; MB a minute in the second half of their lives."""
+    lives = [life for life in samples.values() if len(life) > 2]
     for title in sorted({life[0][1].title for life in lives}):
-        own = [life for life in lives if life[0][1].title == title and len(life) > 1]
-        if own:
-            first, last = (float(np.mean([life[k][1].rss_mb for life in own])) for k in (0, -1))
-            minutes = sum(life[-1][0] - life[0][0] for life in own) / 60
-            grown = sum(life[-1][1].rss_mb - life[0][1].rss_mb for life in own)
-            found[title] = (first, last, grown / minutes, len(own))
-    return found
+        own = [life for life in lives if life[0][1].title == title]
+        first, last = (float(np.mean([life[k][1].rss_mb for life in own])) for k in (0, -1))
+        halves = [(life[len(life) // 2], life[-1]) for life in own]
+        minutes = sum(end[0] - middle[0] for middle, end in halves) / 60
+        growth = sum(end[1].rss_mb - middle[1].rss_mb for middle, end in halves) / minutes
+        line(f"    {title} ({len(own)}), MB", f"{first:.0f} -> {last:.0f}", f"{growth:+.2f} a minute at last")
 
 
 PARTS: dict[str, Callable[[Site], None]] = {
@@ -335,6 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="this part alone, for so long")
+    parser.add_argument("--memory", type=float, metavar="MINUTES", help="this part alone, for so long")
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--components", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--rounds", type=int, default=3)
@@ -350,7 +372,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, local_ray(num_cpus=8, object_store_mb=200):
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         site = Site(url=f"http://127.0.0.1:{port}", home=Path(home), options=options)
-        for part in [soak] if options.soak else [PARTS[name] for name in options.only]:
+        long = [part for part, minutes in ((soak, options.soak), (memory, options.memory)) if minutes]
+        for part in long or [PARTS[name] for name in options.only]:
             part(site)
         serve.shutdown()  # type: ignore[no-untyped-call]
 

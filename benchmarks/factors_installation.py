@@ -1,94 +1,66 @@
-"""The factors app in this process: models of made rates behind a registry that holds them in memory."""
+"""Models of made rates, for the app of factors."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import numpy as np
 
 from bellwether.calibration.conformal import calibrated
 from bellwether.config import load_recipe
-from bellwether.config.recipe import Recipe
-from bellwether.errors import RegistryError
 from bellwether.models import family
-from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.artefact import Artefact
+from bellwether.models.base import Fitted
 from bellwether.models.training import plain
-from data.features import features_of
-from data.targets import target_kind
-from serve_apps.factor.ingress import Factors
-from serve_apps.factors import TARGETS, FactorsArgs
-from serve_apps.models.routes import Route, to_config
-from serve_apps.stores import Stores
+from benchmarks.contracts import artefact_of
+from benchmarks.installation import Installation, registry_below
+from serve_apps.factors import TARGETS
 
-RECIPES = {task: load_recipe(f"level2-factors/{task}") for task in TARGETS}
+RECIPE = "level2-factors"
+RECIPES = {task: load_recipe(f"{RECIPE}/{task}") for task in TARGETS}
 NAMES = {task: recipe.name for task, recipe in RECIPES.items()}
-NOW = datetime(2025, 1, 1, tzinfo=UTC)
+FAMILIES = {"regression": "ridge", "classification": "logistic"}
 EDGE = 0.5
-RATES = (0.75, 0.125, 0.0625)
-JSON = {"Content-Type": "application/json"}
 
 
-def artefact(task: str, *, kind: str = "", seed: int = 0, **changes: Any) -> Artefact:
-    """A model of rates of which the next sell rate goes half the way back to 0.5; ``changes`` are of its contract."""
-    recipe, rng = RECIPES[task], np.random.default_rng(seed)
+def install_factors(home: Path) -> Installation:
+    """Put a model of each task into Production below ``home``."""
+    made = Installation(recipe=RECIPE, lake=str(home / RECIPE / "lake"), **registry_below(home))
+    for task in TARGETS:
+        made.register(NAMES[task], artefact(task))
+    return made
+
+
+def artefact(task: str, *, seed: int = 0, model: Fitted | None = None, **changes: Any) -> Artefact:
+    """A model of rates of which the next sell rate goes half the way back to 0.5, or the one given; ``changes`` are of
+    its contract."""
+    scores = calibrated(np.abs(np.random.default_rng(1).normal(0, 0.1, 200)), kind="tracking")
+    holdout = {"scores": {"skill": {"value": 0.25, "low": 0.125, "high": 0.5}}}
+    said: dict[str, Any] = {
+        "metrics": {"metric": "skill", "holdout": holdout},
+        "baselines": {"persistence": {}},
+        "train_rows": 400,
+    }
+    if task == "regression":
+        said["conformal"] = {"steps": [scores.state() | {"measured": {"value": 0.875}}]}
+    else:
+        said["edges"] = (EDGE,)
+    return artefact_of(RECIPES[task], FAMILIES[task], model or fitted(task, seed), **(said | changes))
+
+
+def fitted(task: str, seed: int) -> Fitted:
+    """A model of 400 made intervals."""
+    rng = np.random.default_rng(seed)
     buy = rng.uniform(0, 1, 400)
     large = rng.uniform(0, 1, (2, 400))
     x = np.column_stack([buy, large[0] * buy, large[1] * (1 - buy)])
     then = 0.5 - 0.5 * (buy - 0.5) + 0.1 * rng.normal(size=400)
     if task == "regression":
-        training, params = plain(x, then - (1 - buy)), {"alpha": 1e-3, "lookback": 1}
-    else:
-        training, params = plain(x, (then > EDGE).astype(np.int64), classes=2), {"C": 1.0, "balanced": False}
-    name = kind or {"regression": "ridge", "classification": "logistic"}[task]
-    graph = family(name).train(training, params).graph()
-    return Artefact(content=graph, contract=contract(recipe, name, graph, **changes))
-
-
-def contract(recipe: Recipe, name: str, graph: bytes, **changes: Any) -> Contract:
-    fs, target = features_of(recipe.features), target_kind(recipe.target.kind)
-    scores = calibrated(np.abs(np.random.default_rng(1).normal(0, 0.1, 200)), kind="tracking")
-    figures = {"metric": "skill", "holdout": {"scores": {"skill": {"value": 0.25, "low": 0.125, "high": 0.5}}}}
-    found = {
-        "recipe": recipe.name,
-        "universe": recipe.universe.name,
-        "symbols": recipe.universe.symbols,
-        "interval": recipe.interval,
-        "family": name,
-        "params": {},
-        "seed": 0,
-        "feature_set": fs.name,
-        "features": fs.outputs,
-        "definition": fs.definition,
-        "warmup": 0,
-        "target": target.kind,
-        "horizon": 1,
-        "overnight": recipe.target.overnight,
-        "classes": target.classes,
-        "level": target.level,
-        "conformal": {} if target.classes else {"steps": [scores.state() | {"measured": {"value": 0.875}}]},
-        "edges": (EDGE,) if target.classes else (),
-        "buy": 0.5,
-        "sell": -0.5,
-        "train_start": NOW,
-        "train_end": NOW,
-        "train_rows": 400,
-        "metrics": figures,
-        "baselines": {"persistence": {}},
-        "verdict": {"passed": True, "reason": "made for a test"},
-        "versions": {},
-        "sha256": hashlib.sha256(graph).hexdigest(),
-        "created_at": NOW,
-    }
-    return Contract.model_validate(found | changes)
+        return family("ridge").train(plain(x, then - (1 - buy)), {"alpha": 1e-3, "lookback": 1})
+    rows = plain(x, (then > EDGE).astype(np.int64), classes=2)
+    return family("logistic").train(rows, {"C": 1.0, "balanced": False})
 
 
 def board(*rows: tuple[str, bool, float | None]) -> str:
@@ -108,55 +80,3 @@ def board(*rows: tuple[str, bool, float | None]) -> str:
 
 
 BOARD = board(("ridge", False, 0.5), ("persistence", True, 0.25), ("lightgbm", False, None))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held(Stores):
-    """Stores whose registry holds these versions, and leaderboards of some."""
-
-    artefacts: Mapping[tuple[str, int], Artefact]
-    boards: Mapping[tuple[str, int], str]
-
-    def open_registry(self) -> Any:
-        def read(name: str, version: int, file: str) -> str:
-            if (name, version) not in self.boards:
-                raise RegistryError(f"no {file}")
-            return self.boards[name, version]
-
-        return SimpleNamespace(load=lambda name, version: (version, self.artefacts[name, version]), read=read)
-
-
-class App:
-    """The app in this process."""
-
-    def __init__(self, home: Path) -> None:
-        self.artefacts = {(NAMES[task], 1): artefact(task) for task in TARGETS}
-        self.boards = {(name, 1): BOARD for name in NAMES.values()}
-        self.home, self.logged = home, list[Any]()
-        self.routes = {name: Route(version=1) for name in NAMES.values()}
-
-    def use(self, conversation: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> Any:
-        """What the conversation returns; the app is started anew for each."""
-
-        async def main() -> Any:
-            stores = Held(lake=str(self.home), tracking_uri="", ledger="", artefacts=self.artefacts, boards=self.boards)
-            self.ingress = Factors(RECIPES, stores, FactorsArgs())
-            self.ingress._log.close()
-            self.ingress._log = SimpleNamespace(add=self.logged.append, close=lambda: None)
-            await self.ingress.reconfigure(to_config(self.routes))
-            transport = httpx.ASGITransport(app=self.ingress.__serve_build_asgi_app__())
-            async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
-                return await conversation(client)
-
-        return asyncio.run(main())
-
-    def get(self, path: str, **how: Any) -> httpx.Response:
-        return self.use(lambda client: client.get(path, **how))
-
-    def post(self, path: str, body: Any) -> httpx.Response:
-        return self.use(lambda client: client.post(path, content=json.dumps(body), headers=JSON))
-
-
-def body(*rates: Any) -> dict[str, Any]:
-    """A request."""
-    return {"features": list(rates)}

@@ -6,9 +6,8 @@ other and means nothing.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 from bellwether.actions import ACTIONS
 from bellwether.config.recipe import Recipe, load_recipe
 from bellwether.models import family
-from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.artefact import Artefact
 from bellwether.models.training import plain
 from bellwether.registry import Ledger, Registry
+from benchmarks.contracts import artefact_of
 from data.features import features_of
 from data.features.market import component_features
 from data.features.tables import component_slices, universe_context
@@ -41,12 +41,19 @@ FIRST_OPEN = 1_746_451_800_000_000_000  # Monday 2025-05-05 09:30 New York; no c
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """Where everything is, as `IndexSignalArgs` take it."""
+    """Where everything is, as an app's args take it."""
 
     recipe: str
     lake: str
     tracking_uri: str
     ledger: str
+
+    @classmethod
+    def below(cls, home: Path, description: Mapping[str, Any]) -> Installation:
+        """Write a recipe below ``home``, where its lake and its registry will be, too; recipes may share a registry."""
+        path = home / f"{description['name']}.yaml"
+        path.write_text(yaml.safe_dump(dict(description)), encoding="utf-8")
+        return cls(recipe=str(path), lake=str(home / description["name"] / "lake"), **registry_below(home))
 
     def args(self, **more: Any) -> dict[str, Any]:
         return {**vars(self), **more}
@@ -54,14 +61,25 @@ class Installation:
     def load(self) -> Recipe:
         return load_recipe(self.recipe)
 
+    def register(self, name: str, model: Artefact, alias: str | None = "Production") -> int:
+        """Register another version of a model and give it an alias; returns its number."""
+        registry = Registry(self.tracking_uri, Ledger(self.ledger))
+        version = registry.register(name, model, metrics={})
+        if alias:
+            registry.promote(name, version, alias, who="bench", why="bench")
+        return version
+
+
+def registry_below(home: Path) -> dict[str, str]:
+    """Where a registry below ``home`` is."""
+    return {"tracking_uri": f"sqlite:///{home / 'mlflow.db'}", "ledger": str(home / "promotions.jsonl")}
+
 
 def install(home: Path, **options: Any) -> Installation:
     """Make an installation below ``home``, with a model in Production; `prepare` has the options."""
     made = prepare(home, **options)
     recipe = made.load()
-    registry = Registry(made.tracking_uri, Ledger(made.ledger))
-    version = registry.register(recipe.name, artefact(recipe, Lake(made.lake)), metrics={})
-    registry.promote(recipe.name, version, "Production", who="bench", why="bench")
+    made.register(recipe.name, artefact(recipe, Lake(made.lake)))
     return made
 
 
@@ -69,13 +87,7 @@ def prepare(
     home: Path, *, components: int = 4, sessions: int = 30, name: str = "bench", **serving: Any
 ) -> Installation:
     """Make a recipe and its lake, without a model; ``serving`` is the recipe's."""
-    made = Installation(
-        recipe=str(home / f"{name}.yaml"),
-        lake=str(home / name / "lake"),
-        tracking_uri=f"sqlite:///{home / 'mlflow.db'}",
-        ledger=str(home / "promotions.jsonl"),
-    )
-    Path(made.recipe).write_text(yaml.safe_dump(description(name, components, serving)), encoding="utf-8")
+    made = Installation.below(home, description(name, components, serving))
     recipe, lake = made.load(), Lake(made.lake)
     put_bars(lake, recipe, session_closes(sessions))
     put_weights(lake, recipe, dict.fromkeys(recipe.universe.symbols, 1.0 / components))
@@ -136,35 +148,6 @@ def artefact(recipe: Recipe, lake: Lake, *, labels: int = 0, **changes: Any) -> 
     first = lake.read(recipe.kind, recipe.universe.symbols[0])
     x = component_features(fs, first, recipe.session, context)[fs.warmup :]
     y = np.random.default_rng(labels).integers(0, len(ACTIONS), len(x))
-    graph = family("logistic").train(plain(x, y, classes=len(ACTIONS)), {"C": 1.0, "balanced": True}).graph()
-    now = datetime(2025, 1, 1, tzinfo=UTC)
-    contract = {
-        "recipe": recipe.name,
-        "universe": recipe.universe.name,
-        "symbols": recipe.universe.symbols,
-        "interval": recipe.interval,
-        "family": "logistic",
-        "params": {"C": 1.0},
-        "seed": 0,
-        "feature_set": fs.name,
-        "features": fs.outputs,
-        "definition": fs.definition,
-        "warmup": fs.warmup,
-        "target": recipe.target.kind,
-        "horizon": recipe.target.horizon,
-        "overnight": recipe.target.overnight,
-        "classes": ACTIONS,
-        "edges": (-0.01, -0.003, 0.003, 0.01),
-        "buy": 0.25,
-        "sell": -0.25,
-        "train_start": now,
-        "train_end": now,
-        "train_rows": len(x),
-        "metrics": {},
-        "baselines": {},
-        "verdict": {"passed": True, "reason": "made for a benchmark"},
-        "versions": {},
-        "sha256": hashlib.sha256(graph).hexdigest(),
-        "created_at": now,
-    }
-    return Artefact(content=graph, contract=Contract.model_validate(contract | changes))
+    model = family("logistic").train(plain(x, y, classes=len(ACTIONS)), {"C": 1.0, "balanced": True})
+    said = {"params": {"C": 1.0}, "edges": (-0.01, -0.003, 0.003, 0.01), "train_rows": len(x)}
+    return artefact_of(recipe, "logistic", model, **(said | changes))

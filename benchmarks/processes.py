@@ -18,17 +18,17 @@ class Process:
     rss_mb: float
 
 
-def serving(app: str) -> list[Process]:
-    """Replicas of an app, and what runs beside them: proxy and controller."""
+def serving(*apps: str) -> list[Process]:
+    """Replicas of apps, and what runs beside them: proxy and controller."""
     mine = _descendants(os.getpid())
     found = [p for pid in mine if (p := _process(pid)) is not None]
-    wanted = (f"ray::ServeReplica:{app}:", "ray::ProxyActor", "ray::ServeController")
+    wanted = (*(f"ray::ServeReplica:{app}:" for app in apps), "ray::ProxyActor", "ray::ServeController")
     return [p for p in found if p.title.startswith(wanted)]
 
 
-def replicas(app: str) -> list[Process]:
-    """Replicas of an app."""
-    return [p for p in serving(app) if p.title.startswith("ray::ServeReplica:")]
+def replicas(*apps: str) -> list[Process]:
+    """Replicas of apps."""
+    return [p for p in serving(*apps) if p.title.startswith("ray::ServeReplica:")]
 
 
 def _process(pid: int) -> Process | None:

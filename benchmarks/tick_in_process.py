@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import shutil
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,17 @@ TRAINED = ("", "direction_1", "future_return_5")
 
 @cache
 def shared() -> Installation:
-    """One installation a process, with three models; give a lake of its own to what writes to one."""
+    """One installation a process, with three models; `with_own_lake` is for what writes to one."""
     home = tempfile.mkdtemp(prefix="bw-ticks-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     return install_ticks(Path(home), models=TRAINED)
+
+
+def with_own_lake(home: Path) -> Installation:
+    """The shared installation, with a lake of its own below ``home``."""
+    lake = home / "lake"
+    shutil.copytree(shared().lake, lake)
+    return replace(shared(), lake=str(lake))
 
 
 @cache

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
 from bellwether.calibration.conformal import calibrated
 from bellwether.config.recipe import Recipe
 from bellwether.models import family
-from bellwether.models.artefact import Artefact, Contract
+from bellwether.models.artefact import Artefact
 from bellwether.models.training import plain
-from bellwether.registry import Ledger, Registry
-from benchmarks.installation import Installation
+from benchmarks.contracts import artefact_of
+from benchmarks.installation import FIRST_OPEN, Installation
 from data.features import features_of
 from data.features.tables import feature_table
 from data.lake import Lake
@@ -27,9 +24,6 @@ from data.targets import target_kind
 from data.wall import DAY
 
 Ints = NDArray[np.int64]
-
-FIRST_OPEN = 1_746_451_800_000_000_000
-"""Monday 2025-05-05 09:30 New York."""
 
 SECOND = 1_000_000_000
 
@@ -61,13 +55,7 @@ def install_ticks(
 ) -> Installation:
     """Make a lake of random trades below ``home`` and put models in Production, "" being the main one; `tick_artefact`
     has ``by``."""
-    made = Installation(
-        recipe=str(home / "trades.yaml"),
-        lake=str(home / "trades" / "lake"),
-        tracking_uri=f"sqlite:///{home / 'mlflow.db'}",
-        ledger=str(home / "promotions.jsonl"),
-    )
-    Path(made.recipe).write_text(yaml.safe_dump(description(symbols, options)), encoding="utf-8")
+    made = Installation.below(home, description(symbols, options))
     recipe, lake = made.load(), Lake(made.lake)
     put_trades(lake, recipe, sessions, trades)
     for model in models:
@@ -77,11 +65,7 @@ def install_ticks(
 
 def register(made: Installation, recipe: Recipe, alias: str | None = "Production", **changes: Any) -> int:
     """Make a model of a recipe and give it an alias; returns its version."""
-    registry = Registry(made.tracking_uri, Ledger(made.ledger))
-    version = registry.register(recipe.name, tick_artefact(recipe, Lake(made.lake), **changes), metrics={})
-    if alias:
-        registry.promote(recipe.name, version, alias, who="bench", why="bench")
-    return version
+    return made.register(recipe.name, tick_artefact(recipe, Lake(made.lake), **changes), alias)
 
 
 def description(symbols: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -156,49 +140,6 @@ def tick_artefact(recipe: Recipe, lake: Lake, by: str = "", **changes: Any) -> A
     name = by or ("logistic" if k else "ridge")
     params = {**family(name).defaults}
     training = plain(x, y, classes=k) if k else plain(x, y[:, None])
-    graph = family(name).train(training, params).graph()
-    conformal = {} if k else {"steps": [calibrated(np.abs(y)).state()]}
-    return Artefact(content=graph, contract=_contract(recipe, graph, name, params, len(x), conformal, changes))
-
-
-def _contract(
-    recipe: Recipe,
-    graph: bytes,
-    name: str,
-    params: dict[str, Any],
-    rows: int,
-    conformal: dict[str, Any],
-    changes: dict[str, Any],
-) -> Contract:
-    fs, now = features_of(recipe.features), datetime(2025, 1, 1, tzinfo=UTC)
-    said = {
-        "recipe": recipe.name,
-        "universe": recipe.universe.name,
-        "symbols": recipe.universe.symbols,
-        "interval": recipe.record,
-        "family": name,
-        "params": params,
-        "seed": 0,
-        "feature_set": fs.name,
-        "features": fs.outputs,
-        "definition": fs.definition,
-        "warmup": fs.warmup,
-        "target": recipe.target.kind,
-        "horizon": recipe.target.horizon,
-        "overnight": recipe.target.overnight,
-        "classes": target_kind(recipe.target.kind).classes,
-        "conformal": conformal,
-        "edges": (),
-        "buy": 0.25,
-        "sell": -0.25,
-        "train_start": now,
-        "train_end": now,
-        "train_rows": rows,
-        "metrics": {},
-        "baselines": {},
-        "verdict": {"passed": True, "reason": "made for a benchmark"},
-        "versions": {},
-        "sha256": hashlib.sha256(graph).hexdigest(),
-        "created_at": now,
-    }
-    return Contract.model_validate(said | changes)
+    said = {"params": params, "train_rows": len(x)}
+    said |= {} if k else {"conformal": {"steps": [calibrated(np.abs(y)).state()]}}
+    return artefact_of(recipe, name, family(name).train(training, params), **(said | changes))
