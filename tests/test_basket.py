@@ -240,9 +240,9 @@ def test_the_clock_knows_the_days_and_hours_of_a_calendar(
 
 def test_a_calendar_of_regular_days_changes_nothing() -> None:
     hours = pd.date_range("2025-01-27 09:30", "2025-02-15", freq="30min", tz="America/New_York")
-    ts = hours[hours.dayofweek < 5].as_unit("ns").asi8
+    ts = hours[hours.day_of_week < 5].as_unit("ns").asi8
     plain, known = session_clock(ts, Session()), session_clock(ts, XNYS)
-    open_yesterday = pd.DatetimeIndex(ts - 1, tz="UTC").tz_convert("America/New_York").dayofweek < 5
+    open_yesterday = pd.DatetimeIndex(ts - 1, tz="UTC").tz_convert("America/New_York").day_of_week < 5
     np.testing.assert_array_equal(known[open_yesterday], plain[open_yesterday])
 
 

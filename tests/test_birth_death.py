@@ -97,7 +97,7 @@ def test_a_queue_that_only_loses_orders_is_a_race_of_two():
     np.testing.assert_allclose(table[1:, 1], 1.0 - 0.5 ** np.arange(1, 9), atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(bid=rates, ask=rates)
 def test_what_must_hold_for_all_rates(bid, ask):
     table, mirrored = depletion_table(bid, ask, largest=6), depletion_table(ask, bid, largest=6)
@@ -115,7 +115,7 @@ def test_cutting_the_grid_off_hardly_matters_where_queues_shrink():
     np.testing.assert_allclose(one, other, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.floats(0.0, 9.0), m=st.floats(0.0, 9.0))
 def test_between_the_entries_of_a_table_it_is_linear(n, m):
     table = depletion_table(BID, ASK, largest=6, grid=20)

@@ -95,7 +95,7 @@ ZONES = ("America/New_York", "Europe/London", "Asia/Kolkata", "Australia/Lord_Ho
 
 
 @given(seconds=st.integers(0, 4_000_000_000), zone=st.sampled_from(ZONES))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_without_a_calendar_every_day_has_the_regular_hours(seconds: int, zone: str) -> None:
     session = Session(timezone=zone, opens=time(9, 30), closes=time(16))
     got = SessionClock(session).at(np.array([seconds * 1_000_000_000]))[0].tolist()
@@ -148,7 +148,7 @@ def test_the_session_is_the_day_of_the_session_clock() -> None:
 
 
 @given(steps=st.lists(st.integers(-(10**17), 10**17), min_size=1, max_size=30))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_one_at_a_time_and_in_any_order_is_the_same(steps: list[int]) -> None:
     ts = nanoseconds("2022-01-01") + np.cumsum(np.array(steps, np.int64)) % (4 * 10**17)
     session = Session()

@@ -88,7 +88,7 @@ def predictions(draw: st.DrawFn) -> tuple[Floats, Ints]:
 
 @every_calibrator
 @given(given_rows=predictions(), seed=st.integers(0, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rows_sum_to_one_and_absent_classes_stay_absent(name, given_rows, seed):
     p, y = given_rows
     fitted, absent = calibrator(name).fit(p, y), ~p.any(axis=0)
@@ -105,7 +105,7 @@ def test_rows_sum_to_one_and_absent_classes_stay_absent(name, given_rows, seed):
 
 @every_calibrator
 @given(given_rows=predictions())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_state_survives_json(name, given_rows):
     fitted = calibrator(name).fit(*given_rows)
     again = restored(json.loads(json.dumps(fitted.state(), allow_nan=False)))
@@ -145,7 +145,7 @@ def test_graph_and_native_agree_from_sure_to_doubtful(name, noise):
 
 @every_calibrator
 @given(given_rows=predictions())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_graph_and_native_agree_on_any_few_rows(name, given_rows):
     p, y = given_rows
     fitted = calibrator(name).fit(p, y)

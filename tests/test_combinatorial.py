@@ -53,7 +53,7 @@ def blocks(ts: Ints, cut: Split, plan: Validation) -> list[tuple[set[int], ...]]
     return list(combinations(groups, plan.test_groups))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(panels())
 def test_no_training_interval_meets_a_test_interval(panel):
     ts, t1, plan = panel
@@ -65,7 +65,7 @@ def test_no_training_interval_meets_a_test_interval(panel):
     assert t1[cut.selection].max() < ts[cut.holdout].min()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(panels())
 def test_the_embargo_holds_on_both_sides_of_every_test_group(panel):
     ts, t1, plan = panel
@@ -83,7 +83,7 @@ def test_the_embargo_holds_on_both_sides_of_every_test_group(panel):
                 assert (np.searchsorted(times, ts[late]) - after_end >= plan.embargo).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(panels())
 def test_folds_train_on_every_row_that_is_far_enough_from_the_test(panel):
     ts, t1, plan = panel
@@ -104,7 +104,7 @@ def test_folds_train_on_every_row_that_is_far_enough_from_the_test(panel):
         assert fold.train.tolist() == free
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(panels())
 def test_each_fold_tests_its_groups_whole_and_ascending(panel):
     ts, t1, plan = panel
@@ -116,7 +116,7 @@ def test_each_fold_tests_its_groups_whole_and_ascending(panel):
         assert (np.diff(fold.train) > 0).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(panels())
 def test_the_holdout_is_that_of_walk_forward_and_in_no_fold(panel):
     ts, t1, plan = panel
@@ -128,7 +128,7 @@ def test_the_holdout_is_that_of_walk_forward_and_in_no_fold(panel):
     assert not np.intersect1d(cut.selection, cut.holdout).size
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(panels())
 def test_every_path_predicts_every_selection_row_from_folds_not_trained_on_it(panel):
     ts, t1, plan = panel
@@ -151,7 +151,6 @@ def test_the_numbers_of_folds_and_paths_are_those_of_the_book(groups, test_group
     assert paths(groups, test_groups).shape == (n_paths, groups)
 
 
-@settings(deadline=None)
 @given(plans())
 def test_paths_use_each_test_group_of_each_fold_once(plan):
     chosen = list(combinations(range(plan.groups), plan.test_groups))
@@ -180,7 +179,6 @@ def test_predictions_that_do_not_fit_the_folds_are_refused():
 
 
 @given(plans(), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_the_error_of_the_mean_of_folds_is_that_of_the_groups_they_are_made_of(plan, seed):
     of_groups = np.random.default_rng(seed).normal(size=plan.groups)
     folds = [of_groups[list(chosen)].mean() for chosen in combinations(range(plan.groups), plan.test_groups)]

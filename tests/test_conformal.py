@@ -52,7 +52,6 @@ def test_split_covers_exchangeable_rows_as_often_as_promised(alpha):
     assert np.mean(held) == pytest.approx(1 - alpha, abs=4 * spread)
 
 
-@settings(deadline=None)
 @given(
     scores=st.lists(st.floats(-5, 5), min_size=1, max_size=40),
     alpha=st.fractions(0, 1, max_denominator=50).map(float),
@@ -113,7 +112,7 @@ def test_an_outcome_is_inside_when_its_score_is_no_more_than_the_radius():
     delay=st.integers(1, 12),
     growth=st.floats(-0.05, 0.05),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adaptive_misses_alpha_in_the_long_run_whatever_comes(seed, alpha, gamma, delay, growth):
     """Gibbs and Candès, proposition 4.1, on scores that explode, vanish and jump. With outcomes ``delay`` rows late the
     level strays by as many steps; the proposition is the case 1."""
@@ -125,7 +124,7 @@ def test_adaptive_misses_alpha_in_the_long_run_whatever_comes(seed, alpha, gamma
 
 
 @given(seed=st.integers(0, 10_000), alpha=st.sampled_from([0.05, 0.1, 0.3]), gamma=st.sampled_from([0.01, 0.1, 0.5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tracking_misses_alpha_in_the_long_run_where_scores_are_bounded(seed, alpha, gamma):
     """Angelopoulos, Candès and Tibshirani, proposition 1: within (b + eta) / (eta T) for scores in 0 … b."""
     rng, n, b = np.random.default_rng(seed), 400, 5.0
@@ -202,7 +201,7 @@ def slow_radii(state: Conformal, scores: Floats, ts: Ints, t1: Ints) -> Floats:
 
 @every_kind
 @given(seed=st.integers(0, 10_000), symbols=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_every_row_has_the_state_of_the_outcomes_known_by_then(kind, seed, symbols):
     rng = np.random.default_rng(seed)
     ts = np.repeat(np.sort(rng.integers(0, 60, 25)), symbols)
@@ -215,7 +214,7 @@ def test_every_row_has_the_state_of_the_outcomes_known_by_then(kind, seed, symbo
 
 @every_kind
 @given(seed=st.integers(0, 10_000), now=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_outcomes_that_are_not_known_yet_change_nothing(kind, seed, now):
     rng = np.random.default_rng(seed)
     ts, scores = np.arange(100), rng.exponential(size=100)
@@ -313,7 +312,6 @@ def test_sets_of_classes_hold_the_true_one_and_grow_with_doubt():
     assert sets[sure].sum(axis=1).mean() < 0.9 * sets[~sure].sum(axis=1).mean()
 
 
-@settings(deadline=None)
 @given(
     counts=st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=1, max_size=8), radius=st.floats(0, 1)
 )

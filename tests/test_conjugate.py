@@ -38,7 +38,7 @@ def same(one: Regression, other: Regression) -> None:
     assert (one.shape, one.scale) == pytest.approx((other.shape, other.scale), rel=1e-10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), cut=st.integers(0, 40))
 def test_row_by_row_in_parts_and_at_once_are_the_same(seed, cut):
     x, y = line(40, seed)
@@ -151,7 +151,7 @@ PRIOR = ClassPrior(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), cut=st.integers(0, 60), keep=st.sampled_from([1.0, 0.97, 0.5]))
 def test_moments_in_parts_and_at_once_are_those_of_weighted_rows(seed, cut, keep):
     x, y = classes(60, seed)

@@ -37,13 +37,11 @@ def panel(seed: int, times: int = 40, symbols: int = 6) -> tuple[np.ndarray, np.
     return ts, who, predicted, 0.3 * predicted + rng.normal(size=len(ts))
 
 
-@settings(deadline=None)
 @given(values)
 def test_ranks_equal_scipy(x):
     np.testing.assert_array_equal(ranks(np.array(x, float)), stats.rankdata(x))
 
 
-@settings(deadline=None)
 @given(values, st.integers(1, 5))
 def test_ranks_in_groups_equal_those_of_each_group_alone(x, groups):
     x, group = np.array(x, float), np.arange(len(x)) % groups
@@ -52,7 +50,7 @@ def test_ranks_in_groups_equal_those_of_each_group_alone(x, groups):
         np.testing.assert_array_equal(got[group == k], stats.rankdata(x[group == k]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seeds, st.sampled_from([1e-160, 1e-4, 1.0, 1e9]))
 def test_correlations_equal_scipy(seed, scale):
     _, _, x, y = panel(seed)
@@ -70,7 +68,7 @@ def test_a_constant_or_too_few_rows_have_no_correlation():
         pearson(x, x[:2])
 
 
-@settings(deadline=None, max_examples=30)  # scipy is slow a timestamp at a time
+@settings(max_examples=30)  # scipy is slow a timestamp at a time
 @given(seeds)
 def test_the_rank_coefficient_is_the_mean_of_those_at_each_timestamp(seed):
     ts, who, x, y = panel(seed)
@@ -80,7 +78,6 @@ def test_the_rank_coefficient_is_the_mean_of_those_at_each_timestamp(seed):
     assert icir(ts, who, x, y) == pytest.approx(np.mean(each) / np.std(each, ddof=1))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_sums_over_timestamps_give_the_same_coefficients(seed):
     ts, who, x, y = panel(seed)
@@ -89,7 +86,6 @@ def test_sums_over_timestamps_give_the_same_coefficients(seed):
     assert icir_sums(ts, who, x, y).value == pytest.approx(icir(ts, who, x, y))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_the_order_of_rows_does_not_matter(seed):
     ts, who, x, y = rows = panel(seed)

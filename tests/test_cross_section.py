@@ -309,7 +309,7 @@ def test_what_stands_still_has_no_slope_and_no_correlation() -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 200), max_size=5), seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_universe_may_be_scanned_in_pieces(cuts: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     closes = np.exp(np.cumsum(rng.normal(0, 0.01, (200, 4)), axis=0))

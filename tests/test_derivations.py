@@ -127,7 +127,7 @@ def test_what_it_makes_is_good_records_of_the_symbol_in_order(kind: str) -> None
 
 @every_derivation
 @given(cuts=st.lists(st.floats(0, 1), max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_partitions_of_the_records_give_the_same(kind: str, cuts: list[float]) -> None:
     records = records_of(kind)
     edges = [0, *sorted(round(cut * records.num_rows) for cut in cuts), records.num_rows]

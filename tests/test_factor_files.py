@@ -90,7 +90,7 @@ def test_bad_cells_are_rows_and_blank_ones_are_none(tmp_path):
     assert [math.isnan(r[3]) for r in rows if r[3] is not None] == [True, False, False, True]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), lines=st.integers(1, 9), codes=st.integers(1, 5), block=st.integers(60, 200))
 def test_wide_files_say_what_a_loop_over_their_cells_says(tmp_path_factory, data, lines, codes, block):
     root = tmp_path_factory.mktemp("wide")
@@ -212,7 +212,7 @@ def test_days_are_read_in_any_common_form():
         dates(pa.array([20190102.0]), "day")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.dates(date(1900, 1, 1), date(2200, 1, 1)), min_size=1, max_size=20))
 def test_every_day_comes_back_and_closes_at_the_sessions_close(days):
     read_back = dates(pa.array([d.strftime("%Y%m%d") for d in days]), "day")

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from bellwether.errors import ConfigError, ModelError, NoChampion
 from bellwether.models import family
-from bellwether.models.artefact import Artefact
 from bellwether.models.training import plain
 from bellwether.registry import Ledger, Registry
-from benchmarks.factors_installation import BOARD, EDGE, NAMES, RATES, RECIPES, App, artefact, board, body, contract
+from benchmarks.factors_in_process import RATES, App, body
+from benchmarks.factors_installation import BOARD, EDGE, NAMES, artefact, board
 from data.features.rates import POSTED
 from data.targets.sell_rate import LEVELS
 from serve_apps import builder
@@ -73,10 +73,8 @@ def test_its_interval_is_as_wide_as_the_contract_says_and_lies_within_the_bounds
 
 def test_a_rate_stays_a_rate_however_large_the_change(app: App) -> None:
     x = np.column_stack([np.linspace(0, 1, 50)] * 3)
-    graph = family("ridge").train(plain(x, 5 * x[:, 0] - 2.5), {"alpha": 1e-6, "lookback": 1}).graph()
-    app.artefacts[NAMES["regression"], 1] = Artefact(
-        content=graph, contract=contract(RECIPES["regression"], "ridge", graph)
-    )
+    model = family("ridge").train(plain(x, 5 * x[:, 0] - 2.5), {"alpha": 1e-6, "lookback": 1})
+    app.artefacts[NAMES["regression"], 1] = artefact("regression", model=model)
     replies = [app.get(f"/predict/regression/{path}").json() for path in ("0/0/0", "1/1/1")]
     assert [found["prediction"] for found in replies] == [0.0, 1.0]
     assert all(0 <= found["interval"]["low"] <= found["interval"]["high"] <= 1 for found in replies)
@@ -286,10 +284,8 @@ def test_without_a_champion_it_is_not_built(home: Path) -> None:
 
 def test_a_model_that_looks_back_is_refused_for_a_request_has_one_interval(app: App) -> None:
     x = np.random.default_rng(0).uniform(0, 1, (100, 9))
-    graph = family("ridge").train(plain(x, x[:, 0], lookback=3), {"alpha": 1.0, "lookback": 3}).graph()
-    app.artefacts[NAMES["regression"], 1] = Artefact(
-        content=graph, contract=contract(RECIPES["regression"], "ridge", graph, lookback=3)
-    )
+    model = family("ridge").train(plain(x, x[:, 0], lookback=3), {"alpha": 1.0, "lookback": 3})
+    app.artefacts[NAMES["regression"], 1] = artefact("regression", model=model, lookback=3)
     with pytest.raises(ModelError, match="the model looks at 3 intervals and a request has one"):
         app.post("/predict/regression", body(*RATES))
 
@@ -322,11 +318,7 @@ def test_a_recipe_whose_variants_are_others_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_over_http_on_a_cluster_a_promotion_reaches_the_running_replica(ray_cluster: None, tmp_path: Path) -> None:
-    from ray import serve
-
-    from pipelines.demo import free_port
-
+def test_over_http_on_a_cluster_a_promotion_reaches_the_running_replica(on_serve, tmp_path):
     places = {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db", "ledger": f"{tmp_path}/promotions.jsonl"}
     registry = Registry(places["tracking_uri"], Ledger(places["ledger"]))
 
@@ -338,13 +330,9 @@ def test_over_http_on_a_cluster_a_promotion_reaches_the_running_replica(ray_clus
 
     for task in TARGETS:
         add(task, 0)
-    serve.shutdown()  # whoever served before may have chosen another port
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/factors"
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
     made, arguments = builder("factors")
-    try:
-        serve.run(made(arguments(lake=f"{tmp_path}/lake", **places)), name="factors", route_prefix="/factors")
+    with on_serve(factors=made(arguments(lake=f"{tmp_path}/lake", **places))) as base:
+        url = f"{base}/factors"
         found = httpx.post(f"{url}/predict/regression", json=body(*RATES), timeout=30).json()
         assert found["prediction"] == pytest.approx(0.375, abs=0.02)
         assert httpx.get(f"{url}/predict/classification/1/0/0", timeout=30).json()["prediction"] == "low"
@@ -354,5 +342,3 @@ def test_over_http_on_a_cluster_a_promotion_reaches_the_running_replica(ray_clus
         reloaded = httpx.post(f"{url}/reload-model", timeout=60).json()
         assert (reloaded["before"][NAMES["regression"]], reloaded["after"][NAMES["regression"]]) == (1, 2)
         assert httpx.get(f"{url}/predict/regression/1/0/0", timeout=30).json()["model"]["version"] == 2
-    finally:
-        serve.shutdown()

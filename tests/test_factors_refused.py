@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.factors_installation import JSON, RATES, App, body
+from benchmarks.factors_in_process import JSON, RATES, App, body
 from data.features.rates import POSTED
 from serve_apps.factors import TARGETS
 
@@ -105,7 +105,7 @@ def test_any_json_at_all_is_answered_if_and_only_if_it_is_three_rates(app: App) 
         loop = asyncio.get_running_loop()
 
         @given(posted=BODIES, task=st.sampled_from(list(TARGETS)))
-        @settings(max_examples=300, deadline=None)
+        @settings(max_examples=300)
         def check(posted: Any, task: str) -> None:
             asked = client.post(f"/predict/{task}", content=json.dumps(posted), headers=JSON)
             reply = asyncio.run_coroutine_threadsafe(asked, loop).result(30)

@@ -152,7 +152,7 @@ def test_chunks_and_single_rows_equal_history_bit_for_bit(fs: FeatureSet, size: 
 
 @every_set
 @given(cuts=st.lists(st.integers(0, ROWS), max_size=6), seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_history_may_be_cut_anywhere(fs: FeatureSet, cuts: list[int], seed: int) -> None:
     x, state = rows_of(fs, seed), fs.start()
     pieces = [fs.scan(piece, state) for piece in np.split(x, sorted(cuts))]

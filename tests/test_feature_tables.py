@@ -205,7 +205,7 @@ def test_what_is_there_is_scanned_for_its_state_and_not_written_again(lake: Lake
     assert stage(recipe_of("forever"), lake, dict.fromkeys([f"A/{date}" for date in DATES])) == {}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 30), max_size=5), name=st.sampled_from(["sessions", "forever"]))
 def test_however_history_is_cut_into_dates_the_features_are_the_same(tmp_path: Any, cuts: list[int], name: str) -> None:
     history = trades(at(DATES[0]), np.arange(1.0, 31.0).tolist(), step=3_600 * SECOND)

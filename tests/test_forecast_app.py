@@ -13,7 +13,8 @@ from bellwether.errors import ConfigError, ModelError
 from bellwether.models import family
 from bellwether.models.base import Reads
 from bellwether.models.predictor import Predictor
-from benchmarks.books import DIRECTION, FORECAST, MINUTE, Books, bodies, books, grid, put
+from benchmarks.book_in_process import DIRECTION, FORECAST, Books
+from benchmarks.books import MINUTE, bodies, books, grid, put
 from data.features import features_of
 from data.features.market import features_kind
 from data.inputs import inputs

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.books import FORECAST, Books, bodies, books, grid
+from benchmarks.book_in_process import FORECAST, Books
+from benchmarks.books import bodies, books, grid
 from serve_apps.book.answers import ForecastBatch
 from serve_apps.book.forecast import Forecast
 from serve_apps.models.routes import Route
@@ -101,12 +102,28 @@ def test_a_last_row_without_a_best_price_is_refused_with_the_features_it_lacks(a
     assert "features of its newest row are not known: spread" in reply.json()["detail"]
 
 
+def test_rows_that_a_model_gives_no_finite_number_of_are_refused_and_cost_no_other_of_their_batch(ahead, monkeypatch):
+    rows, logged = window(ahead), []
+    extreme = changed(
+        rows, len(rows) - 1, bids=[[1e32, 1.0]], asks=[[2e32, 1.0]]
+    )  # finite features, and an infinite forecast
+
+    async def conversation(client, app):
+        monkeypatch.setattr(app.log, "add", logged.append)
+        return await client.post("/predict/batch", json={"items": [{"snapshots": each} for each in (extreme, rows)]})
+
+    bad, good = ahead.use(Forecast, conversation).json()["items"]
+    assert bad["error"]["detail"] == "body.snapshots: ridge gives no finite numbers of what it is shown"
+    assert (bad["error"]["status"], good["error"]) == (422, None)
+    assert len(logged) == 1
+
+
 def test_each_of_a_batch_has_its_result_or_its_error(ahead):
     items = [{"symbol": "A", "snapshots": window(ahead)}, {"symbol": "Z", "snapshots": []}, {"snapshots": 3}, None]
     reply = ahead.post(Forecast, "/predict/batch", {"items": items})
     batch = ForecastBatch.model_validate_json(reply.content)
     assert batch.items[0].result.symbol == "A"
-    assert [item.error["status"] for item in batch.items[1:]] == [404, 422, 422]
+    assert [item.error.status for item in batch.items[1:]] == [404, 422, 422]
 
 
 JSON = st.recursive(
@@ -119,7 +136,7 @@ SIDE = st.lists(st.lists(PRICE, min_size=1, max_size=3), max_size=3) | JSON
 
 
 @given(bids=SIDE, asks=SIDE, row=st.integers(0, 29), ts=st.none() | st.integers() | st.just(10**17) | JSON, extra=JSON)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_no_body_breaks_it(ahead, bids, asks, row, ts, extra):
     rows = window(ahead, 30)
     bad = changed(rows, row, bids=bids, asks=asks) if ts is None else changed(rows, row, ts_event=ts)

@@ -105,7 +105,7 @@ def test_the_fit_is_that_of_arch(dmgbp, student):
 coefficients = st.floats(-0.45, 0.45)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     ar=st.lists(coefficients, max_size=2),
     ma=st.lists(coefficients, max_size=2),
@@ -136,7 +136,7 @@ def test_the_gradient_is_that_of_the_likelihood(dmgbp, p, q, student):
     assert -problem(z)[0] * (200 - p) == pytest.approx(log_likelihood(model, dmgbp[:200]), rel=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(z=st.lists(st.floats(-15.0, 15.0), min_size=9, max_size=9))
 def test_the_transform_only_reaches_models_that_are_stationary_and_invertible(z):
     theta = natural(np.array(z), 2, 2)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.features.hawkes import faded
 
 
-@settings(deadline=None)
 @given(waits=st.lists(st.floats(0.0, 50.0), min_size=1, max_size=50), beta=st.floats(0.01, 20.0))
 def test_the_recursion_is_the_sum_over_all_events(waits: list[float], beta: float) -> None:
     excited, times = 0.0, np.cumsum(waits)

@@ -150,7 +150,7 @@ def test_excitation_is_the_slow_intensity_and_reads_no_later_event():
     np.testing.assert_array_equal(excitation(BOTH, past, at[:21]), excitation(BOTH, events, at)[:21])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     mu=st.lists(st.floats(0.01, 5.0), min_size=2, max_size=2),
     excited=st.lists(st.floats(0.0, 20.0), min_size=2, max_size=2),

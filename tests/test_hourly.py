@@ -134,7 +134,7 @@ def test_bars_without_earlier_history_agree_with_the_full_one(start: int) -> Non
 
 
 @given(seed=st.integers(0, 2**32), price=st.integers(-8, 8), volume=st.integers(0, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_scale_of_prices_and_volumes_does_not_matter(seed: int, price: int, volume: int) -> None:
     """Powers of two are exact, so stationarity shows to the last bit."""
     x = market(rows=200, seed=seed)
@@ -145,7 +145,7 @@ def test_the_scale_of_prices_and_volumes_does_not_matter(seed: int, price: int, 
 
 
 @given(seed=st.integers(0, 2**32), scale=st.floats(1e-6, 0.2))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_features_stay_within_their_bounds(seed: int, scale: float) -> None:
     got = HOURLY.scan(market(rows=300, seed=seed, scale=scale), HOURLY.start())[WARM:]
     assert np.isfinite(got).all()

@@ -127,7 +127,7 @@ def test_bars_without_earlier_history_agree_with_the_full_one(start: int) -> Non
 
 
 @given(seed=st.integers(0, 2**32), price=st.integers(-8, 8), volume=st.integers(0, 8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_scale_of_prices_and_volumes_does_not_matter(seed: int, price: int, volume: int) -> None:
     """Powers of two are exact, so stationarity shows to the last bit."""
     x = market(rows=230, seed=seed)
@@ -138,7 +138,7 @@ def test_the_scale_of_prices_and_volumes_does_not_matter(seed: int, price: int, 
 
 
 @given(seed=st.integers(0, 2**32), scale=st.floats(1e-6, 0.2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_features_are_finite_and_stay_within_their_bounds(seed: int, scale: float) -> None:
     got = scanned(market(rows=230, seed=seed, scale=scale))[WARM:]
     assert np.isfinite(got).all()

@@ -34,18 +34,10 @@ def installation(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(ray_cluster, installation):
-    from ray import serve
-
-    from pipelines.demo import free_port
-
-    serve.shutdown()  # whoever served before may have chosen another port
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
+def url(on_serve, installation):
     made, arguments = builder("index_signal")
-    serve.run(made(arguments(**installation.args(shards=2))), name="signal", route_prefix="/")
-    yield f"http://127.0.0.1:{port}"
-    serve.shutdown()
+    with on_serve(signal=made(arguments(**installation.args(shards=2)))) as base:
+        yield f"{base}/signal"
 
 
 @pytest.mark.ray
@@ -194,18 +186,15 @@ class Slow:
 
 
 @pytest.mark.ray
-def test_requests_beyond_the_queue_are_told_to_come_again(url):
-    from ray import serve
-
+def test_requests_beyond_the_queue_are_told_to_come_again(on_serve):
     args = AppArgs(recipe="none", max_ongoing=1, max_queued=1)
-    serve.run(deployment(Slow, "Slow", args).bind(), name="slow", route_prefix="/slow")
 
-    async def crowd():
+    async def crowd(base):
         async with httpx.AsyncClient(timeout=30) as client:
-            return await asyncio.gather(*(client.get(f"{url}/slow") for _ in range(8)))
+            return await asyncio.gather(*(client.get(f"{base}/slow") for _ in range(8)))
 
-    replies = asyncio.run(crowd())
-    serve.delete("slow")
+    with on_serve(slow=deployment(Slow, "Slow", args).bind()) as base:
+        replies = asyncio.run(crowd(base))
     answered, refused = ([r for r in replies if r.status_code == status] for status in (200, 503))
     assert len(answered) + len(refused) == 8
     assert 1 <= len(answered) <= 4

@@ -160,20 +160,12 @@ def test_a_client_that_goes_away_leaves_nothing_behind(goes_after):
 
 
 @pytest.fixture(scope="module")
-def served(ray_cluster, tmp_path_factory):
+def served(on_serve, tmp_path_factory):
     """Address and installation of an app on Serve, and what it knows of its index."""
-    from ray import serve
-
-    from pipelines.demo import free_port
-
     made = install(tmp_path_factory.mktemp("served"), components=3, refresh_s=0.2, universes={"one": ["S001"]})
-    serve.shutdown()  # whoever served before may have chosen another port
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
     app, arguments = builder("index_signal")
-    serve.run(app(arguments(**made.args(shards=1))), name="signal", route_prefix="/")
-    yield f"http://127.0.0.1:{port}", made
-    serve.shutdown()
+    with on_serve(signal=app(arguments(**made.args(shards=1)))) as base:
+        yield f"{base}/signal", made
 
 
 @pytest.mark.ray

@@ -50,7 +50,7 @@ def test_one_row_of_features_is_the_panel_itself():
     np.testing.assert_array_equal(inputs(on, False).read(reading(Reads.FEATURES), {}, every(on)), on.x)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 99), lookback=st.integers(2, 6))
 def test_a_window_holds_the_rows_of_the_symbol_up_to_the_row_oldest_first(seed, lookback):
     on = panel(seed)
@@ -61,7 +61,7 @@ def test_a_window_holds_the_rows_of_the_symbol_up_to_the_row_oldest_first(seed, 
         np.testing.assert_array_equal(found[row], on.x[own].astype(np.float32).ravel())
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 99), lookback=st.integers(1, 4), level=st.booleans())
 def test_outcomes_are_those_that_are_known_and_do_not_overlap(seed, lookback, level):
     on = panel(seed)
@@ -102,7 +102,7 @@ def test_nothing_that_comes_later_is_read(reads):
     np.testing.assert_array_equal(one, two)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 999), horizon=st.integers(1, 5))
 def test_of_rows_that_share_a_moment_none_knows_what_the_others_bring(seed, horizon):
     rng = np.random.default_rng(seed)

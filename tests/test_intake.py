@@ -143,7 +143,7 @@ def slow_numbers(rows: Rows) -> tuple[dict[tuple, int], list[str]]:
     return known, rejected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_ticks, st.lists(st.integers(0, 25), max_size=4), st.lists(st.integers(0, 25), max_size=3))
 def test_unnumbered_records_are_numbered_as_they_come_however_they_are_cut(tmp_path_factory, rows, batches, files):
     assume(rows)
@@ -164,7 +164,7 @@ def test_unnumbered_records_are_numbered_as_they_come_however_they_are_cut(tmp_p
     assert state(whole) == before
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some_ticks, st.randoms())
 def test_unnumbered_records_are_the_same_in_any_order_and_overlap(tmp_path_factory, rows, random):
     lakes = [Lake(str(tmp_path_factory.mktemp("lake"))) for _ in range(2)]
@@ -180,7 +180,7 @@ def test_unnumbered_records_are_the_same_in_any_order_and_overlap(tmp_path_facto
     assert all(found == list(range(len(found))) for found in numbers.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 30), st.randoms(), st.lists(st.integers(0, 30), max_size=4), st.integers(1, 3))
 def test_numbered_records_make_the_same_lake_in_any_order(tmp_path_factory, n, random, places, cuts):
     rows = [tick((k // 3) * DAY // 4, 1.0 + k, seq=k % 7 + 10 * (k // 7), symbol="AB"[k % 2]) for k in range(n)]
@@ -354,7 +354,7 @@ def test_every_nan_has_one_code():
 # --- the parts -------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(["A", "B", "", None]), st.integers(0, 3)), max_size=40),
     st.lists(st.integers(0, 40), max_size=5),

@@ -50,7 +50,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(partition=names, content=rows)
 def test_what_is_committed_is_read_back_and_doing_it_again_changes_nothing(tmp_path_factory, partition, content):
     lake = Lake(str(tmp_path_factory.mktemp("lake")))

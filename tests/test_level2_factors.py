@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.config.recipe import Session
@@ -112,7 +112,6 @@ CELLS = st.tuples(st.integers(1, 8), st.sampled_from([*RATES, "net_inflow"]))
 
 
 @given(cells=st.sets(CELLS), seed=st.integers(0, 99))
-@settings(deadline=None)
 def test_rows_are_the_intervals_of_which_all_rates_are_known(cells: set[tuple[int, str]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = [(ts, name, rng.random()) for ts, name in cells]

@@ -173,7 +173,7 @@ def test_no_book_is_carried_over_midnight(tmp_path):
 @given(
     spoilt=st.lists(st.tuples(st.integers(0, 39), st.sampled_from([0, 3, 6])), max_size=12), size=st.integers(60, 600)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_where_the_book_is_given_is_where_a_slow_reading_gives_it(spoilt, size):
     """Messages and rows of the book are spoilt at will (cell 6: the book); files are read in blocks of any size."""
     lines = [[f"{34200 + n // 2}", "1", f"{n + 1}", "1", "1000000", "1"] for n in range(40)]

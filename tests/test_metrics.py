@@ -25,7 +25,6 @@ from bellwether.validation.metrics import (
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_classification_scores_equal_scikit_learn(rows):
     y, predicted = np.array(rows, np.int64).T
@@ -36,7 +35,7 @@ def test_classification_scores_equal_scikit_learn(rows):
     np.testing.assert_array_equal(confusion(y, predicted, 5), confusion_matrix(y, predicted, labels=labels))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(pairs)
 def test_scores_of_counts_equal_scikit_learn(rows):
     y, predicted = np.array(rows, np.int64).T
@@ -48,7 +47,6 @@ def test_scores_of_counts_equal_scikit_learn(rows):
     assert weighted_f1_of(counts) == pytest.approx(f1_score(y, predicted, average="weighted", **settings))
 
 
-@settings(deadline=None)
 @given(pairs, st.integers(1, 7))
 def test_counts_of_timestamps_add_up_to_the_whole(rows, n_times):
     y, predicted = np.array(rows, np.int64).T

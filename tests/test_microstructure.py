@@ -212,7 +212,7 @@ def test_agrees_with_slow_arithmetic_where_levels_and_quotes_are_missing(seed: i
 
 
 @given(seed=st.integers(0, 2**32), gaps=st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_agrees_with_slow_arithmetic_on_random_books(seed: int, gaps: bool) -> None:
     agrees(random_books(seed, gaps=gaps), SMALL)
 
@@ -294,7 +294,7 @@ TURNED = ("imbalance_2", "depth_imbalance", "depth_asymmetry", "ofi", "ofi_7", "
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_mirror_image_of_a_market_has_the_mirror_image_of_its_features(seed: int) -> None:
     fs, x = microstructure(SMALL), random_books(seed, gaps=False)
     mirror = x.copy()

@@ -337,7 +337,7 @@ def test_other_tasks_are_refused(name):
 
 @pytest.mark.parametrize("name", [n for n in family_names() if family(n).steps])
 def test_several_steps_are_predicted_at_once(name):
-    rows = market(name, REGRESS, 0.6)
+    rows = market(name, REGRESS, 0.6, rows=400)
     rows = replace(rows, y=np.hstack([rows.y, -2 * rows.y]))
     model = family(name).train(rows, family(name).standard(REGRESS))
     native = model.predict(rows.x)

@@ -115,7 +115,7 @@ def test_more_classes_are_close_to_the_average_of_the_softmax_and_closer_than_wi
     assert np.abs(ours - expected).mean() < 0.25 * np.abs(without - expected).mean()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 6), size=st.sampled_from([0.1, 3.0, 1e4]))
 def test_probabilities_add_up_and_without_doubt_are_the_softmax(seed, classes, size):
     rng = np.random.default_rng(seed)

@@ -129,7 +129,7 @@ def test_ranges_cover_what_comes_in_calm_and_in_wild_times(student):
     np.testing.assert_allclose(served(model, x, QUANTILES)[:, 0], np.stack([low, middle, high], axis=1), atol=1e-7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(factor=st.sampled_from([2.0**-20, 0.25, 8.0, 2.0**20]), seed=st.integers(0, 100))
 def test_a_window_k_times_as_large_is_foreseen_k_times_as_large(factor, seed):
     model = Garch(ar=np.array([0.2]), omega=0.1, alpha=0.1, beta=0.8)

@@ -167,7 +167,7 @@ def test_a_member_that_memorises_gets_no_weight(task, memory):
     assert fooled[0] > 0.7 * fooled.sum()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(row=st.integers(0, 59), task=st.sampled_from([CLASSIFY, REGRESS]), label=st.integers(0, 2))
 def test_no_outcome_reaches_what_is_predicted_for_its_own_row_or_an_earlier_one(row, task, label):
     rows = replace(market(task, rows=60), t1=np.arange(60) + 4)
@@ -223,7 +223,7 @@ def test_weights_of_a_blend_are_those_of_a_regression_with_positive_coefficients
     assert weights[1] == 0.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), penalty=st.sampled_from([1e-4, 1.0, 1e6]), members=st.integers(1, 4))
 def test_weights_are_never_negative_and_a_strong_penalty_makes_them_equal(seed, penalty, members):
     rng = np.random.default_rng(seed)

@@ -136,7 +136,7 @@ def test_a_row_that_weighs_two_is_a_row_that_is_there_twice(name):
 
 
 @each_of_values
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(column=st.integers(-30, 30), value=st.integers(-30, 30))
 def test_units_do_not_matter(name, column, value):
     x, y, _ = data(200)

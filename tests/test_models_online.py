@@ -80,7 +80,7 @@ def test_values_are_learned_as_river_learns_them():
     np.testing.assert_allclose(model.predict(rows.x[-1:])[0, 0], river.predict_one(last) * model.unit[0], rtol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(x=arrays(np.float32, st.tuples(st.integers(1, 30), st.just(2)), elements=st.floats(-1e4, 1e4, width=32)))
 def test_the_running_moments_are_those_of_all_rows(x):
     model = fitted(plain(x.astype(float), np.zeros((len(x), 1))))
@@ -89,7 +89,7 @@ def test_the_running_moments_are_those_of_all_rows(x):
 
 
 @both_tasks
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cut=st.integers(1, 299))
 def test_learning_in_two_goes_is_learning_in_one(task, cut):
     rows = market(task)

@@ -104,7 +104,7 @@ def test_a_queue_that_goes_four_times_as_fast_is_like_one_half_as_long():
     assert ours == pytest.approx(table[16, 16], abs=0.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(correlation=st.floats(-0.9, 0.9), imbalance=st.floats(-0.98, 0.98))
 def test_correlated_queues_have_the_chance_that_was_published(correlation, imbalance):
     steep = np.sqrt((1 + correlation) / (1 - correlation))
@@ -113,7 +113,7 @@ def test_correlated_queues_have_the_chance_that_was_published(correlation, imbal
     assert empties_first(np.array([imbalance]), one, one, correlation)[0] == pytest.approx(published, abs=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(imbalance=st.floats(-1, 1), bid=st.floats(0, 1e6), ask=st.floats(0, 1e6), correlation=st.floats(-0.9, 0.9))
 def test_the_other_side_has_the_other_chance(imbalance, bid, ask, correlation):
     queues = Depletion(columns=3, places=(0, 1, 2), typical=1.0, measured=True, correlation=correlation)

@@ -166,7 +166,7 @@ def test_quantiles_cover_what_they_say_and_widen_with_the_noise():
     assert np.ptp(ranges[wild], axis=1).mean() > 3 * np.ptp(ranges[calm], axis=1).mean()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), size=st.floats(0.01, 100.0))
 def test_quantiles_never_cross_and_cost_the_pinball_loss(seed, size):
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -27,7 +27,6 @@ from data.features.moments import (
 values = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6).map(lambda v: round(v, 3)))
 
 
-@settings(deadline=None)
 @given(pushed=st.lists(st.floats(-1e9, 1e9), max_size=30), length=st.sampled_from([1, 3, 8]))
 def test_remembers_the_latest_in_order(pushed: list[float], length: int) -> None:
     h, expected = np.zeros(1, history(length))[0], deque[float](maxlen=length)
@@ -41,7 +40,6 @@ def test_remembers_the_latest_in_order(pushed: list[float], length: int) -> None
     assert h.tobytes() == np.zeros(1, history(length)).tobytes()
 
 
-@settings(deadline=None)
 @given(u=values)
 def test_sums_and_products(u: Floats) -> None:
     v = np.cos(np.arange(len(u)))
@@ -49,7 +47,6 @@ def test_sums_and_products(u: Floats) -> None:
     assert product(u, v) == pytest.approx(u @ v, abs=1e-9 * np.abs(u).sum())
 
 
-@settings(deadline=None)
 @given(u=values)
 def test_moments_and_autocorrelations(u: Floats) -> None:
     distances, squares = np.empty(len(u)), np.empty(len(u))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.config.recipe import Session
@@ -28,7 +28,6 @@ def paper(q: Floats) -> Floats:
     return np.concatenate([[0.0], e])
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_flow_of_an_event_is_the_papers(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -40,7 +39,6 @@ def test_the_flow_of_an_event_is_the_papers(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(deadline=None)
 def test_at_one_price_losses_and_gains_make_the_flow(seed: int) -> None:
     rng = np.random.default_rng(seed)
     q = np.column_stack([np.full(50, 9.0), rng.integers(1, 9, 50), np.full(50, 10.0), rng.integers(1, 9, 50)])

@@ -98,7 +98,7 @@ def slow_apply(sides: dict[int, dict[float, float]], delta: Delta, tally: Counte
 
 
 @given(messages=st.lists(st.lists(DELTA, min_size=1, max_size=4), min_size=1, max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_agrees_with_plain_dicts_when_everything_is_told(messages: list[list[Delta]]) -> None:
     """Cancels of what is not there, crossed books and executions out of turn included."""
     rows, replay = replayed(table([[CLEAR], *messages]), new_book(whole=True), levels=4)
@@ -172,7 +172,7 @@ def told(market: Market, events: int) -> tuple[list[list[Delta]], list[dict[int,
 
 
 @given(seed=st.integers(0, 2**32), depth=st.integers(1, 6), prices=st.sampled_from([8, 16, 30]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_said_to_be_known_of_a_part_of_a_market_is_true(seed: int, depth: int, prices: int) -> None:
     messages, truths = told(Market(seed, depth, prices), 150)
     rows, replay = replayed(table(messages), new_book(depth=depth), levels=depth)
@@ -353,7 +353,7 @@ def test_an_action_nobody_knows_is_named() -> None:
 
 
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 200), max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_however_deltas_are_cut_the_rows_are_the_same_and_so_is_what_is_remembered(seed: int, cuts: list[int]) -> None:
     deltas = table(told(Market(seed, 3, 16), 200)[0])
     whole, one = replayed(deltas, new_book(depth=3))

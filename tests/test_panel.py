@@ -110,7 +110,7 @@ def test_components_may_have_different_histories(lake: Lake) -> None:
         assert set(panel.ts[panel.who == who]) <= set(times(table))
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(WARM + 2, ROWS - 1), factor=st.floats(0.5, 2.0), seed=st.integers(0, 5))
 def test_later_bars_do_not_change_earlier_rows(tmp_path: Path, cut: int, factor: float, seed: int) -> None:
     recipe = a_recipe()

@@ -20,7 +20,8 @@ from data.lake.sql import queried
 from serve_apps.book.forecast import Forecast
 from serve_apps.factor.ingress import Factors
 from serve_apps.index.ingress import IndexSignal
-from serve_apps.prediction_log import AT_ONCE, PREDICTIONS, Logged, PredictionLog, inputs_sha
+from serve_apps.prediction_log import PredictionLog
+from serve_apps.prediction_rows import AT_ONCE, PREDICTIONS, Logged, inputs_sha
 from serve_apps.tick.ingress import Ticks
 from serve_apps.waiting import Waiting
 

@@ -34,7 +34,7 @@ def rows(seed: int, classes: int = 4, n: int = 60) -> tuple[np.ndarray, np.ndarr
     return y, counts / 10.0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seeds, st.sampled_from([2, 3, 5]))
 def test_scores_of_probabilities_equal_scikit_learn(seed, classes):
     y, p = rows(seed, classes)
@@ -57,7 +57,6 @@ def test_the_area_leaves_out_classes_that_never_came():
     assert np.isnan(auc(np.array([1, 1, 1]), p))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_bounds_of_probability_scores(seed):
     y, p = rows(seed)
@@ -69,7 +68,6 @@ def test_bounds_of_probability_scores(seed):
     assert (log_loss(y, certain), brier(y, certain), calibration_error(y, certain), auc(y, certain)) == (0, 0, 0, 1)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_calibration_error_equals_its_definition_bin_by_bin(seed):
     y, p = rows(seed)
@@ -101,7 +99,6 @@ def test_scores_of_classes_count_from_the_middle():
         class_scores(1)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_direction_is_balanced_accuracy_of_the_sign_less_chance(seed):
     rng = np.random.default_rng(seed)

@@ -238,7 +238,7 @@ def slow_reason(r: dict, kept: dict) -> str | None:
     return "duplicate" if all(first[n] == r[n] for n in VALUES) else "conflicting_duplicate"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(some_rows)
 def test_the_rules_agree_with_the_same_rules_one_row_at_a_time(rows):
     kept: dict = {}

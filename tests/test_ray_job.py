@@ -62,7 +62,7 @@ class Head:
     def submit(self, *entry: str) -> subprocess.CompletedProcess[str]:
         """Submit from the root of the checkout and wait for the end of the job."""
         command = [str(BIN / "ray"), "job", "submit", "--address", self.url, "--working-dir", ".", "--", *entry]
-        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=420, check=False)
 
     def ask(self, token: str) -> int:
         """Status of the Jobs API for this token."""

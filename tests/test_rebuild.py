@@ -154,7 +154,7 @@ def books_of(times: list[int]) -> pa.Table:
     cuts=st.lists(st.integers(0, 40), max_size=4).map(sorted),
     step=st.integers(1, 12),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_last_book_at_or_before_each_multiple(times: list[int], cuts: list[int], step: int) -> None:
     books = books_of(times)
     ends = [0, *(min(cut, len(times)) for cut in cuts), len(times)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
     mean_absolute_error,
@@ -28,7 +28,6 @@ def rows(seed: int, scale: float = 1.0, n: int = 50) -> tuple[np.ndarray, np.nda
     return rng.integers(0, 12, n), y, 0.5 * y + scale * rng.normal(size=n)
 
 
-@settings(deadline=None)
 @given(seeds, scales)
 def test_scores_of_values_equal_scikit_learn(seed, scale):
     _, y, predicted = rows(seed, scale)
@@ -42,7 +41,6 @@ def test_scores_of_values_equal_scikit_learn(seed, scale):
     assert r2(y, predicted) == pytest.approx(r2_score(y, predicted), rel=1e-9)
 
 
-@settings(deadline=None)
 @given(seeds, scales)
 def test_skill_is_one_less_the_share_of_the_error_of_no_change(seed, scale):
     _, y, predicted = rows(seed, scale)
@@ -53,7 +51,6 @@ def test_skill_is_one_less_the_share_of_the_error_of_no_change(seed, scale):
     assert skill(y, -y) == pytest.approx(-3.0)
 
 
-@settings(deadline=None)
 @given(seeds, scales)
 def test_sums_over_timestamps_give_the_same_scores(seed, scale):
     ts, y, predicted = rows(seed, scale)

@@ -59,7 +59,7 @@ cents = st.lists(st.integers(-300, 300), min_size=1, max_size=80).map(lambda ste
 
 
 @given(values=cents)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_full_window_is_what_its_slice_says(values: Floats) -> None:
     agree(values)
 
@@ -124,7 +124,7 @@ def agree_to_the_digit(values: Floats, lengths: tuple[int, ...] = (2, 5, 13)) ->
 
 
 @given(values=with_outliers)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_outlier_that_has_left_takes_no_digits_with_it(values: list[float]) -> None:
     agree_to_the_digit(np.array(values))
 
@@ -142,7 +142,7 @@ def test_a_window_that_stands_still_after_an_outlier_has_exactly_no_deviation() 
 
 
 @given(before=cents, value=st.floats(0.01, 1e6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_is_begun_anew_is_fresh_in_every_byte(before: Floats, value: float) -> None:
     used, fresh = np.zeros(1, windows(LENGTHS)), np.zeros(1, windows(LENGTHS))
     used_range, fresh_range = np.zeros(1, extremes(LENGTHS)), np.zeros(1, extremes(LENGTHS))
@@ -160,7 +160,7 @@ def test_what_is_begun_anew_is_fresh_in_every_byte(before: Floats, value: float)
 
 
 @given(values=cents)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_single_window_agrees_with_its_slice_once_it_has_turned(values: Floats) -> None:
     length = 7
     w = np.zeros(1, window(length))[0]

@@ -213,7 +213,7 @@ RIVALS = st.lists(
 
 
 @given(RIVALS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_best_of_a_family_always_reaches_its_end(rivals):
     reached = raced({str(k): rival for k, rival in enumerate(rivals)})
     for family in ("net", "other"):
@@ -222,7 +222,7 @@ def test_the_best_of_a_family_always_reaches_its_end(rivals):
 
 
 @given(RIVALS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_becomes_of_a_family_does_not_depend_on_the_others(rivals):
     together = {str(k): rival for k, rival in enumerate(rivals)}
     alone = {name: rival for name, rival in together.items() if rival[0] == "net"}

@@ -119,7 +119,7 @@ def test_intervals_are_repeatable_and_wider_for_longer_outcomes_that_overlap():
     assert (one, long) == (4, 47)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(TASKS))
 def test_the_order_of_rows_within_a_timestamp_changes_nothing(seed, pair):
     task, make = pair
@@ -133,7 +133,7 @@ def test_the_order_of_rows_within_a_timestamp_changes_nothing(seed, pair):
         assert (other.low, other.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 1000))
 def test_scores_keep_their_bounds(seed):
     found = score_all(Task.CLASSIFY, classes(seed, times=20))

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from fastapi.exceptions import RequestValidationError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -18,11 +18,12 @@ from bellwether.config.recipe import Session
 from data.intake.quality import screen_rows
 from data.records import BARS
 from data.sources.base import RAW
-from serve_apps.index.schemas import MAX_BARS, MAX_ITEMS, BatchRequest, PostedBar, PredictRequest, to_ns
+from serve_apps.index.schemas import MAX_BARS, MAX_ITEMS, BatchRequest, PostedBar, PredictRequest
 from serve_apps.index.sharding import shards
 from serve_apps.index.wire import by_class
 from serve_apps.web.bodies import dumps
 from serve_apps.web.problems import LONGEST, SHOWN, refusal, unprocessable
+from serve_apps.web.values import to_ns
 
 BAR = {"ts_event": "2025-06-25T16:30:00Z", "open": 10.0, "high": 11.0, "low": 9.0, "close": 10.5, "volume": 100}
 NOON = pd.Timestamp("2025-06-25T16:30:00Z").value
@@ -80,7 +81,6 @@ numbers = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.tuples(numbers, numbers, numbers, numbers, numbers))
 def test_a_bar_is_accepted_if_and_only_if_ingest_keeps_it(values):
     names = ("open", "high", "low", "close", "volume")
@@ -98,7 +98,6 @@ def test_a_bar_is_accepted_if_and_only_if_ingest_keeps_it(values):
 # --- times ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.integers(10**17, 2**62),
     st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
@@ -172,7 +171,6 @@ def test_our_own_422s_look_like_those_of_the_schema():
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_floats_survive_json_bit_for_bit(values):
     back = json.loads(dumps(values))
@@ -188,7 +186,6 @@ def test_probabilities_carry_their_class_names_in_order():
     assert list(by_class((0.1, 0.2, 0.3, 0.3, 0.1))) == ["strong_sell", "sell", "hold", "buy", "strong_buy"]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 120), st.integers(1, 12))
 def test_shards_are_slices_of_the_universe_as_even_as_can_be(n, count):
     symbols = [f"S{k}" for k in range(n)]

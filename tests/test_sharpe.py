@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -58,7 +58,6 @@ def test_years_until_a_ratio_of_2_is_above_1_as_in_the_2012_paper(per_year, year
     assert minimum_track_record(track, benchmark=benchmark) / per_year == pytest.approx(years, abs=0.005)
 
 
-@settings(deadline=None)
 @given(tracks(), st.floats(-0.6, 0.4), st.floats(0.55, 0.99))
 def test_a_track_of_the_minimum_length_is_just_as_probable_as_asked(track, benchmark, confidence):
     assume(track.sharpe > benchmark + 1e-3)
@@ -71,7 +70,6 @@ def test_a_track_of_the_minimum_length_is_just_as_probable_as_asked(track, bench
         assert probabilistic_sharpe(shorter, benchmark=benchmark) <= confidence + 1e-9
 
 
-@settings(deadline=None)
 @given(tracks(), st.integers(1, 10_000), st.floats(0.0, 0.01))
 def test_deflation_never_helps_and_more_trials_deflate_more(track, trials, variance):
     deflated = deflated_sharpe(track, trials=trials, variance=variance)
@@ -114,7 +112,6 @@ def test_a_track_is_measured_like_scipy_does():
     assert track.kurtosis == pytest.approx(stats.kurtosis(returns, fisher=False))
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([-0.01, 0.03]), min_size=2, max_size=60))
 def test_two_valued_returns_lie_on_the_bound_of_the_kurtosis_and_are_taken(returns):
     assume(len(set(returns)) == 2)

@@ -9,7 +9,7 @@ from math import fsum
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.actions import ACTIONS, SCORES
@@ -64,7 +64,6 @@ def posed(rows):
     return symbols, np.array([w for w, *_ in rows]), answers
 
 
-@settings(deadline=None)
 @given(components)
 def test_contributions_add_up_to_the_signal_exactly(rows):
     symbols, weights, answers = posed(rows)
@@ -74,7 +73,6 @@ def test_contributions_add_up_to_the_signal_exactly(rows):
     assert all(c.contribution == c.share * (c.score or 0) for c in signal.components)
 
 
-@settings(deadline=None)
 @given(components)
 def test_shares_are_the_weights_of_what_counts_relative_to_their_sum(rows):
     symbols, weights, answers = posed(rows)
@@ -88,7 +86,6 @@ def test_shares_are_the_weights_of_what_counts_relative_to_their_sum(rows):
     assert signal.coverage == pytest.approx(total / known if (known := np.nansum(weights)) else 0.0)
 
 
-@settings(deadline=None)
 @given(components, st.randoms())
 def test_the_order_of_the_universe_does_not_change_the_signal(rows, random):
     one = compose("u", *posed(rows), POLICY, now=NOON)
@@ -100,7 +97,6 @@ def test_the_order_of_the_universe_does_not_change_the_signal(rows, random):
     assert sorted(one.components, key=lambda c: c.symbol) == sorted(two.components, key=lambda c: c.symbol)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6))
 def test_one_answer_says_what_the_series_over_history_says(seed, n):
     rng = np.random.default_rng(seed)
@@ -286,7 +282,6 @@ def traded(a: pd.Timestamp, b: pd.Timestamp, session: Session) -> float:
 minute = st.integers(0, 60 * 24 * 20).map(lambda k: pd.Timestamp("2025-02-24", tz="UTC") + pd.Timedelta(minutes=k))
 
 
-@settings(deadline=None)
 @given(
     minute,
     minute,
@@ -303,7 +298,6 @@ def test_bars_left_counts_the_short_bar_at_the_end():
     assert [bars_left(ts, Session(), HOUR) for ts in closes] == [7, 6, 1, 1, 0, 0]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**62))
 def test_iso_times_are_exact(ts):
     assert pd.Timestamp(iso(ts)).value == ts

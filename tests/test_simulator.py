@@ -97,7 +97,7 @@ def test_any_session_and_interval_has_its_own_grid(session: Session, minutes: in
     assert effective.min() < made.bars["ts_event"].cast(pa.int64()).to_numpy().min()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     sessions=st.integers(1, 12),

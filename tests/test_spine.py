@@ -51,8 +51,11 @@ def trained(home: Path, market: dict[str, object], patch: pytest.MonkeyPatch) ->
 
 
 def test_from_bars_to_an_answer_over_http(planted):
+    from ray import serve
+
     made, version = planted
     promote.promote(made, version, "Production", who="test", why="test")
+    serve.shutdown()  # other tests have left theirs
     with deployed(made, host="127.0.0.1", port=free_port()) as url:
         answer = httpx.get(f"{url}/signal/index", timeout=30).json()
         assert answer["signal"] in ("BUY", "SELL", "HOLD")

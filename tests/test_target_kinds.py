@@ -63,7 +63,7 @@ def test_buckets_have_the_edges_given_or_the_quintiles_of_training_rows() -> Non
         RETURN_BUCKET.fit(returns, of(RETURN_BUCKET, options={"edges": (0.0, 0.0, 0.1, 0.2)}))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(ticks=st.lists(st.integers(-4, 4), min_size=2, max_size=60))
 def test_buckets_of_prices_on_a_grid_of_ticks_mirror_each_other_and_no_move_is_flat(ticks: list[int]) -> None:
     target, moves = of(RETURN_BUCKET, options={"edges": "quantiles"}), 1e-4 * np.array(ticks)
@@ -120,7 +120,7 @@ def test_the_sell_rate_is_the_next_intervals_and_the_identity_says_what_it_is() 
     assert SELL_RATE_HIGH.fit(np.array([0.6, 0.5, 0.7]), of(SELL_RATE_HIGH)).tolist() == [0.6]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.integers(0, 7), min_size=1, max_size=40),
     seconds=st.integers(1, 9),
@@ -141,7 +141,7 @@ def test_market_direction_reads_the_last_mid_within_the_span(steps: list[int], s
         assert move == int(outcome[row] > cost * 1e-4) - int(outcome[row] < -cost * 1e-4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), horizon=st.integers(1, 12), take=st.floats(0.3, 3), stop=st.floats(0.3, 3))
 def test_the_first_barrier_touched_decides(seed: int, horizon: int, take: float, stop: float) -> None:
     ts, value, span = np.arange(80), walk(80, seed), 10

@@ -61,7 +61,7 @@ def test_an_outcome_is_known_when_it_says_and_not_before(kind: TargetKind, horiz
 
 
 @every_target
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_an_outcome_does_not_know_what_comes_after_its_t1(kind: TargetKind, data: st.DataObject) -> None:
     ts, value = grid(20), walk(140, seed=3)
@@ -189,7 +189,6 @@ def test_dropping_the_night_leaves_out_rows_whose_outcome_is_on_another_local_da
     assert tomorrow.sum() == 10 * min(horizon, 7)
 
 
-@settings(deadline=None)
 @given(arrays(float, st.integers(5, 60), elements=RETURNS))
 def test_edges_are_symmetric_quantiles_of_size_or_a_clear_refusal(outcome: np.ndarray) -> None:
     low, high = np.quantile(np.abs(outcome), [0.4, 0.8])
@@ -234,7 +233,6 @@ def test_a_return_of_exactly_an_edge_is_the_larger_move() -> None:
     assert ACTION_5.encode(np.array([0.0, -0.0]), edges).tolist() == [2, 2]
 
 
-@settings(deadline=None)
 @given(
     outcome=arrays(float, 40, elements=st.one_of(RETURNS, st.sampled_from([0.01, -0.01, 0.02, -0.02]))),
     low=st.floats(1e-6, 0.05),

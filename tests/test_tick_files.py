@@ -144,7 +144,7 @@ def test_who_started_a_trade(tmp_path):
     assert columns_module.sides(pa.array([1, -1, 0], pa.int8())).to_pylist() == [1, -1, 0]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**20), 10**20), st.text(max_size=6), st.floats()), max_size=6))
 @example([2**63 - 1, 2**63, "-9223372036854775808", "+7", "+-7", "007", "1723161256298000001"])
 def test_whole_numbers_are_what_python_says_they_are(cells):

@@ -189,7 +189,7 @@ def by_session(x: Floats) -> Iterator[Floats]:
 
 
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 400), max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_session_starts_anew_to_the_last_bit_wherever_history_is_cut(seed: int, cuts: list[int]) -> None:
     x, fs = market(seed=seed, sessions=4, quotes=0.5), ticks(SHORT)
     together = fs.start()
@@ -226,7 +226,7 @@ def test_a_price_that_never_moves() -> None:
 
 
 @given(seed=st.integers(0, 2**32), quotes=st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_features_stay_within_their_bounds(seed: int, quotes: float) -> None:
     got = SET.scan(market(seed=seed, quotes=quotes), SET.start())[WARM:]
     assert not np.isinf(got).any()

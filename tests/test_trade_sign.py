@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.derive.trade_sign import TICK_STATE, trade_signs
@@ -57,14 +57,12 @@ def signs(trades: Sequence[tuple[int, tuple[int | None, int | None], int]], memo
 
 
 @given(trades=TRADES)
-@settings(deadline=None)
 def test_it_agrees_with_the_long_way(trades) -> None:
     expected = long_way([t[0] for t in trades], [t[1] for t in trades], [t[2] for t in trades])
     assert signs(trades) == expected
 
 
 @given(trades=TRADES, cut=st.integers(0, 40))
-@settings(deadline=None)
 def test_it_may_be_cut_anywhere_and_sees_no_later_trade(trades, cut) -> None:
     memory = np.zeros(1, TICK_STATE)
     first = signs(trades[:cut], memory)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -47,13 +47,11 @@ def counted(ts: Ints, t1: Ints, who: Ints) -> list[float]:
     return found
 
 
-@settings(deadline=None)
 @given(labels())
 def test_it_is_what_counting_every_moment_gives(drawn):
     np.testing.assert_allclose(average_uniqueness(*drawn), counted(*drawn), rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(labels(), st.integers(0, 2**32 - 1))
 def test_order_clock_and_unit_do_not_matter(drawn, seed):
     ts, t1, who = drawn
@@ -64,7 +62,6 @@ def test_order_clock_and_unit_do_not_matter(drawn, seed):
     np.testing.assert_allclose(moved, straight[order], rtol=1e-12)
 
 
-@settings(deadline=None)
 @given(labels())
 def test_weights_have_mean_one_over_labelled_rows_and_none_elsewhere(drawn):
     weights, unique = uniqueness_weights(*drawn), average_uniqueness(*drawn)
@@ -75,7 +72,6 @@ def test_weights_have_mean_one_over_labelled_rows_and_none_elsewhere(drawn):
         np.testing.assert_allclose(weights[labelled] / unique[labelled], weights[labelled][0] / unique[labelled][0])
 
 
-@settings(deadline=None)
 @given(labels())
 def test_lives_shared_out_add_up_to_the_time_in_which_any_label_lives(drawn):
     ts, t1, who = drawn

@@ -41,7 +41,7 @@ def each_test(cut: Split) -> list[tuple[Ints, Ints]]:
     return [(f.train, f.test) for f in cut.folds] + [(cut.selection, cut.holdout)]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_no_training_interval_reaches_into_a_test(panel):
     ts, t1, plan = panel
@@ -50,7 +50,7 @@ def test_no_training_interval_reaches_into_a_test(panel):
         assert t1[train].max() < ts[test].min()
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_the_embargo_leaves_that_many_timestamps_out_or_that_much_time(panel):
     ts, t1, plan = panel
@@ -63,7 +63,7 @@ def test_the_embargo_leaves_that_many_timestamps_out_or_that_much_time(panel):
             assert between >= plan.embargo
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_folds_train_on_every_row_that_is_early_enough(panel):
     ts, t1, plan = panel
@@ -79,7 +79,7 @@ def test_folds_train_on_every_row_that_is_early_enough(panel):
         assert fold.train.tolist() == early
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_the_holdout_is_in_no_fold(panel):
     ts, t1, plan = panel
@@ -89,7 +89,7 @@ def test_the_holdout_is_in_no_fold(panel):
     assert not np.intersect1d(cut.selection, cut.holdout).size
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_rows_of_a_timestamp_stay_together(panel):
     ts, t1, plan = panel
@@ -101,7 +101,7 @@ def test_rows_of_a_timestamp_stay_together(panel):
         assert not set(ts[train].tolist()) & set(ts[test].tolist())
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(panels())
 def test_folds_expand_and_cover_the_selection_once(panel):
     ts, t1, plan = panel

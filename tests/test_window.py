@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -100,7 +100,6 @@ TABLES = arrays(
 
 
 @given(TABLES, st.integers(2, 4))
-@settings(deadline=None)  # the first call imports
 def test_what_is_served_is_what_was_trained_on(x, lookback):
     """Rows with a feature that is not known are in no training row, and so in no window."""
     kept = np.flatnonzero(np.isfinite(x).all(axis=1))
