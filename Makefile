@@ -25,14 +25,14 @@ demo: $(READY)  ## Train, promote, serve and query the bundled simulated market
 test: $(READY)  ## Lint, check types and layers, run the tests
 	+$(MAKE) --jobs 4 --output-sync=target --no-print-directory check test-ray test-alone test-alone-too
 
-test-ray:  # those that share a local Ray cluster; the others need none, and run beside them in two halves
+test-ray:  # those that share a local Ray cluster: they wait for processes to start, and take the longest
 	$(BIN)/python -m pytest -m ray
 
-test-alone:
-	$(BIN)/python -m pytest -m "not ray" tests/test_[a-l]*.py
+test-alone:  # the others, in two halves beside them, on what they leave of the cores
+	nice $(BIN)/python -m pytest -m "not ray" tests/test_[a-l]*.py
 
 test-alone-too:
-	$(BIN)/python -m pytest -m "not ray" tests/test_[!a-l]*.py
+	nice $(BIN)/python -m pytest -m "not ray" tests/test_[!a-l]*.py
 
 check: lint types  ## Static checks only
 
