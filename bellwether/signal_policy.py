@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bellwether.config.recipe import Recipe, Session
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Session
 from bellwether.trading_time import bars_left, session_length, trading_time
 
 Call = Literal["BUY", "SELL", "HOLD"]

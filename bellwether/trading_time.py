@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 
 SECOND = 1_000_000_000
 

@@ -23,7 +23,8 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from bellwether.config.recipe import Part, Recipe, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Universe
 from data.features import features_of
 from data.features.basket import basket
 from data.features.market import MarketContext, component_inputs, features_kind

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.orderbook.known import known_shares
 from data.orderbook.replay import Replay, actions, times
 from data.orderbook.scan import scan

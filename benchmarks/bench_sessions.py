@@ -18,7 +18,8 @@ from time import perf_counter
 import pyarrow as pa
 import ray
 
-from bellwether.config.recipe import Part, Recipe, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Universe
 from data.features.market import features_kind
 from data.features.tables import component_slices, feature_table
 from data.features_job import build_features

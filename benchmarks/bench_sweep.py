@@ -20,7 +20,8 @@ from optuna import create_study, logging
 from optuna.samplers import TPESampler
 from optuna.trial import Trial
 
-from bellwether.config.recipe import Part, Recipe, Search, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Universe, Validation
 from bellwether.models import FAMILIES
 from benchmarks.steady import NAME, PLACE
 from cluster.local import local_ray

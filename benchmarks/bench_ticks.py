@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from benchmarks.bench_features import in_turn, pandas_wilder, polars_wilder, report
 from data.features.base import Floats
 from data.features.calendar import CLOCK, SessionClock

@@ -45,7 +45,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Part, Recipe, load_recipe
+from bellwether.config.recipe import Recipe, load_recipe
+from bellwether.config.sections import Part
 from bellwether.models import family
 from bellwether.models.training import Task
 from bellwether.signal_series import signal_series

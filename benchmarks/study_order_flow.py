@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.validation.bootstrap import Interval
 from data.arrow import pc
 from data.lake import Lake

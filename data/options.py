@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ConfigError
 
 Options = TypeVar("Options", bound=Frozen)

@@ -14,7 +14,8 @@ import yaml
 from pydantic import ValidationError
 from rich.markup import escape
 
-from bellwether.config.recipe import RECIPES, Part, Session
+from bellwether.config.recipe import RECIPES
+from bellwether.config.sections import Part, Session
 from bellwether.errors import ConfigError, DataError, UnknownName
 from data.intake.ingest import ingest
 from data.intake.report import DeriveReport, IngestReport, RecipeReport

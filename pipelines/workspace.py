@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bellwether.config import Recipe, Settings, load_recipe
-from bellwether.config.recipe import SUFFIXES, Part, split_variant
+from bellwether.config.recipe import SUFFIXES, split_variant
+from bellwether.config.sections import Part
 from bellwether.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:

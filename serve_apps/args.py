@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from bellwether.config import Settings
-from bellwether.config.recipe import Frozen, Share
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Share
 from serve_apps.stores import Stores
 from serve_apps.web.guard import Safety
 

@@ -12,7 +12,8 @@ from scipy.special import softmax
 from bellwether.calibration import calibrator, restored
 from bellwether.calibration.choose import choose
 from bellwether.calibration.conformal import Conformal
-from bellwether.config.recipe import Part, Recipe, Search, Serving, Target, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Serving, Target, Universe, Validation
 from bellwether.errors import DataError
 from bellwether.models.graph import INPUT, assemble
 from bellwether.models.predictor import Predictor

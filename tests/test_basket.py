@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features import market as market_module
 from data.features.base import Floats, Ints

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.options import checked
 from data.records import record_kind

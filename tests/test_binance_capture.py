@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.arrow import pc
 from data.options import checked
 from data.records import record_kind

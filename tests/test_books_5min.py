@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.features.base import Floats, InputContext
 from data.features.books_5min import BOOKS_5MIN, KIND
 from data.records import BOOKS

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field, ValidationError
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from serve_apps.book.schemas import DirectionRequest, ForecastRequest
 from serve_apps.factor.schemas import BatchRequest as FactorBatch
 from serve_apps.index.schemas import BarsBatch, BarsRequest, PredictRequest

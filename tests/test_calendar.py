@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, DataError
 from data.features.base import Floats
 from data.features.calendar import CLOCK, SessionClock

@@ -13,13 +13,14 @@ import pytest
 from optuna import create_study
 from optuna.samplers import RandomSampler
 
-from bellwether.config.recipe import Part, Recipe, Search, Serving, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Serving, Universe, Validation
 from bellwether.drift import restored
 from bellwether.drift.psi import FittedPsi
 from bellwether.errors import ConfigError, ModelError
 from bellwether.models.predictor import Predictor
 from bellwether.models.training import Task
-from bellwether.validation.gate import Verdict
+from bellwether.validation.verdict import Verdict
 from bellwether.validation.walk_forward import split
 from data.panel import Panel
 from data.records import TIME

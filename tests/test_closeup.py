@@ -8,7 +8,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from bellwether.config.recipe import Part, Recipe, Search, Serving, Target, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Serving, Target, Universe, Validation
 from data.panel import Panel
 from tune.closeup import PERMUTED, SHOWN, Closeup, closeup
 from tune.leaderboard import leaderboard

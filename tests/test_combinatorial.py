@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bellwether.config.recipe import Validation, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.sections import Validation
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.combinatorial import on_paths, paths
 from bellwether.validation.folds import fold_stderr

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Session, Universe
 from bellwether.errors import DataError
 from data.features import cross_section_market, feature_kind
 from data.features.base import Floats, InputContext, Ints

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, UnknownName
 from data.derive import DERIVATIONS, derivation
 from data.derive.base import DeriveContext

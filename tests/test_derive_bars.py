@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError
 from data.derive import derivation
 from data.derive.base import DeriveContext

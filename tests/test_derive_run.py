@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Frozen, Part, Recipe, Universe
+from bellwether.config.frozen import Frozen
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Universe
 from bellwether.errors import ConfigError, DataError, UnknownName
 from data.arrow import pc
 from data.derive import run as module

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.covariance import ledoit_wolf
 
-from bellwether.config.recipe import Part, Recipe, Search, Serving, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Serving, Universe, Validation
 from bellwether.errors import ModelError
 from bellwether.expected_return import ExpectedReturn, Outlook, Reach, basket_series, expected_return, expected_series
 from bellwether.models.artefact import Contract

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Session, Universe
 from bellwether.errors import ConfigError, NotInLake
 from data import features_job
 from data.features import tables

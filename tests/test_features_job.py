@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Part, Recipe, Session, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Session, Universe
 from bellwether.errors import DataError, NotInLake
 from data import features_job
 from data.features import feature_set

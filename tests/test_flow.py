@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.records import record_kind
 from data.records.factors import RATES
 from data.sources.base import SourceContext

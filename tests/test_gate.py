@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Gate, Validation
+from bellwether.config.sections import Gate, Validation
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.bootstrap import resampled_figures
-from bellwether.validation.gate import Candidate, Verdict, judge
+from bellwether.validation.gate import Candidate, judge
 from bellwether.validation.metrics import confusion_sums, macro_f1
 from bellwether.validation.scores import SCORES, Evaluation
+from bellwether.validation.verdict import Verdict
 from bellwether.validation.walk_forward import split
 
 Ints = NDArray[np.int64]

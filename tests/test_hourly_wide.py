@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session, load_recipe
+from bellwether.config.recipe import load_recipe
+from bellwether.config.sections import Session
 from data.features import feature_kind, feature_set
 from data.features.base import Floats, InputContext
 from data.features.hourly_wide import HOURLY_WIDE

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from bellwether.config.recipe import Part, Recipe, Universe, load_recipe
+from bellwether.config.recipe import Recipe, load_recipe
+from bellwether.config.sections import Part, Universe
 from bellwether.errors import ConfigError, DataError, EmptySource, UnknownName
 from data.intake.ingest import SOURCE, ingest, source_identity
 from data.intake.merge import merge
@@ -53,12 +54,11 @@ class Market:
 
     def recipe(self, symbols: tuple[str, ...] = ("A", "B"), index: str = "I", **options: Any) -> Recipe:
         given = {"path": "bars.csv", "timezone": "America/New_York", "stamped": "start"} | options
+        weights = Part(kind="plain", options={"paths": "weights.csv"})
         return Recipe(
             name="r",
             source=Part(kind="ohlcv", options=given),
-            universe=Universe(
-                name="u", symbols=symbols, index=index, weights=Part(kind="plain", options={"paths": "weights.csv"})
-            ),
+            universe=Universe(name="u", symbols=symbols, index=index, weights=weights),
             families=("majority",),
         )
 

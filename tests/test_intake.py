@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Frozen, Part, Session
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Part, Session
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.intake import take as module
 from data.intake.batch import SOURCE

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bellwether.config.recipe import Part, Session
+from bellwether.config.sections import Part, Session
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.intake.batch import SOURCE, no_progress
 from data.intake.take import Intake, judged, take

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from benchmarks.tick_installation import FIRST_OPEN, SECOND, date_of, trades_of
 from data.intake import append as appending
 from data.intake.append import Stream, append

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.derive import derivation
 from data.derive.base import DeriveContext
 from data.features.base import Floats, InputContext

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Part, Session
+from bellwether.config.sections import Part, Session
 from bellwether.errors import DataError
 from data.intake.report import IngestReport
 from data.intake.take import Intake, take

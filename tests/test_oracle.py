@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bellwether.config.recipe import Session, Target
+from bellwether.config.sections import Session, Target
 from bellwether.errors import DataError
 from bellwether.validation.metrics import macro_f1
 from data.sources.oracle import best_policy, decide, oracle_macro_f1, oracle_probabilities

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.intake.quality import NOISE, REASONS, REJECTED, VALUES, screen, screen_rows, stamps
 from data.records import BARS

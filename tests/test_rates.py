@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.features.base import InputContext
 from data.features.rates import KIND, POSTED, RATES_NOW
 from data.records import FACTORS, TIME

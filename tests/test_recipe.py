@@ -6,6 +6,8 @@ import yaml
 from bellwether.config import load_recipe
 from bellwether.config.recipe import RECIPES
 from bellwether.errors import ConfigError, UnknownName
+from pipelines.workspace import Workspace
+from serve_apps.index_signal import IndexSignalArgs, build
 
 BUNDLED = sorted(p.stem for p in RECIPES.glob("*.yaml"))
 
@@ -66,6 +68,24 @@ def test_a_symbol_listed_twice_is_named(write):
         load_recipe(write(universe=universe))
 
 
+@pytest.mark.parametrize("read", [load_recipe, Workspace.open, lambda path: build(IndexSignalArgs(recipe=path))])
+def test_symbols_whose_own_models_would_have_one_name_are_refused_wherever_the_recipe_is_read(write, home, read):
+    universe = load_recipe("index-hourly").universe.model_dump() | {"symbols": ["BRK/B", "A", "BRK-B"]}
+    message = (
+        r"the own models of BRK/B and BRK-B would both be called index-hourly\.BRK-B: "
+        r"leave one of the symbols out, or say `serving\.models: pooled`"
+    )
+    with pytest.raises(ConfigError, match=message):
+        read(write(universe=universe, serving={"models": "per_symbol"}))
+
+
+def test_symbols_may_resemble_each_other_where_they_share_a_model_or_the_registry_tells_them_apart(write):
+    index = load_recipe("index-hourly").universe.model_dump()
+    assert load_recipe(write(universe=index | {"symbols": ["BRK/B", "BRK-B"]})).serving.models == "pooled"
+    apart = {"universe": index | {"symbols": ["BRK/B", "BRK.B"]}, "serving": {"models": "per_symbol"}}
+    assert load_recipe(write(**apart)).serving.models == "per_symbol"
+
+
 def test_a_file_that_is_no_yaml_is_said_so(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("name: [", encoding="utf-8")
@@ -112,7 +132,5 @@ def test_a_recipe_that_serves_nothing_needs_no_index(write):
 
 @pytest.mark.parametrize(("recipe", "reads"), [("ticks", "ticks of ticks"), ("price-forecast", "books-5min of books")])
 def test_a_recipe_of_other_features_is_refused_by_the_app_before_anything_is_deployed(recipe, reads, home):
-    from serve_apps.index_signal import IndexSignalArgs, build
-
     with pytest.raises(ConfigError, match=f"serves the features `hourly` of bars; {recipe} has {reads}"):
         build(IndexSignalArgs(recipe=recipe))

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.intake.screen import reasons, screen
 from data.records import RECORDS, RecordKind, record_kind
 from data.records.base import NO_NUMBER, RuleContext

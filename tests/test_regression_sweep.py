@@ -10,13 +10,14 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from bellwether.calibration.conformal import Conformal
-from bellwether.config.recipe import Part, Recipe, Search, Serving, Target, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Serving, Target, Universe, Validation
 from bellwether.errors import ConfigError, TaskRefused
 from bellwether.models.predictor import Predictor
 from bellwether.validation.combinatorial import on_paths
 from bellwether.validation.folds import fold_stderr
-from bellwether.validation.gate import Comparison
 from bellwether.validation.uniqueness import uniqueness_weights
+from bellwether.validation.verdict import Comparison
 from bellwether.validation.walk_forward import split
 from data.panel import Panel
 from data.targets import target_kind

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bellwether.config.recipe import own_name
 from bellwether.errors import ConfigError, ModelError, NoChampion, RegistryError
 from bellwether.models.artefact import Artefact
 from benchmarks.in_process import App, Held, holding
@@ -17,7 +18,7 @@ from benchmarks.installation import artefact, prepare
 from data.lake import Lake
 from serve_apps.index.component_predictor import ComponentPredictor
 from serve_apps.index.published import publish
-from serve_apps.index.releases import Release, Releases, own_name, own_recipe, resolved
+from serve_apps.index.releases import Release, Releases, own_recipe, resolved
 from serve_apps.index.shard_state import ShardState
 from serve_apps.index.sharding import shards
 from serve_apps.metrics import Meter

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from bellwether.config.recipe import Part, Recipe, Search, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Universe, Validation
 from bellwether.models import family
 from bellwether.models.artefact import Artefact
 from bellwether.models.predictor import Predictor

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features.calendar import CLOCK, SessionClock
 from serve_apps.book.ahead import next_rows

@@ -18,7 +18,8 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import TrialScheduler
 
 from bellwether import models
-from bellwether.config.recipe import Part, Recipe, Search, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Universe, Validation
 from bellwether.models.base import Epoch, Family, Task
 from data.panel import Panel
 from tune import problem as problem_module

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.intake.quality import screen_rows
 from data.records import BARS
 from data.sources.base import RAW

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.actions import ACTIONS, SCORES
-from bellwether.config.recipe import Session, load_recipe
+from bellwether.config.recipe import load_recipe
+from bellwether.config.sections import Session
 from bellwether.errors import SignalError
 from bellwether.signal import Absence, Prediction, compose
 from bellwether.signal_policy import SignalPolicy

@@ -15,7 +15,8 @@ import pytest
 import yfinance
 from yfinance.data import YfData
 
-from bellwether.config.recipe import Part, Session, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.sections import Part, Session
 from bellwether.errors import ConfigError, UnknownName
 from data.intake.batch import SOURCE
 from data.intake.screen import FOREVER, Screened, screen, screened_schema

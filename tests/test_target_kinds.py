@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session, Target
+from bellwether.config.sections import Session, Target
 from bellwether.errors import ConfigError, DataError
 from data.records import TIME
 from data.targets import TARGETS, target_kind

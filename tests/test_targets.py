@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bellwether.actions import ACTIONS, SCORES
-from bellwether.config.recipe import Session, Target
+from bellwether.config.sections import Session, Target
 from bellwether.errors import ConfigError, DataError, UnknownName
 from bellwether.models.base import Task
 from data.options import checked

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError
 from data.features import calendar, feature_kind, feature_set
 from data.features.base import FeatureSet, Floats, InputContext

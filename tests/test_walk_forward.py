@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bellwether.config.recipe import Recipe, Validation, load_recipe, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.recipe import Recipe, load_recipe
+from bellwether.config.sections import Validation
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.walk_forward import Split, split
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bellwether.config.recipe import Part, Universe
+from bellwether.config.sections import Part, Universe
 from bellwether.errors import ConfigError, DataError, NotInLake, UnknownName
 from data.lake import Lake
 from data.options import checked

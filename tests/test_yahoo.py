@@ -15,7 +15,7 @@ import pytest
 import yfinance
 from curl_cffi import requests
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, DataError
 from data.intake.quality import screen
 from data.options import checked

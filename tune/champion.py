@@ -19,8 +19,9 @@ from bellwether.errors import ModelError
 from bellwether.models.artefact import Artefact
 from bellwether.models.base import Fitted
 from bellwether.models.training import Task
-from bellwether.validation.gate import Candidate, Verdict, judge
+from bellwether.validation.gate import Candidate, judge
 from bellwether.validation.scores import Evaluation
+from bellwether.validation.verdict import Verdict
 from data.panel import Panel
 from data.weights.table import WeightTable
 from tune.adjust import adjusted

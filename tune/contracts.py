@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Serving
 from bellwether.models.artefact import Artefact, Contract
 from bellwether.models.base import Bundled, Fitted, Ranged, Reads
-from bellwether.validation.gate import Verdict
+from bellwether.validation.verdict import Verdict
 from data.panel import Panel
 from data.targets import target_kind
 from tune.adjust import Adjustment
@@ -41,10 +42,9 @@ def artefact_of(
     drift: Mapping[str, Any],
 ) -> Artefact:
     """The model and everything a server must know about it."""
-    bundled, chosen = isinstance(model, Bundled), problem.exam.train
-    content = model.bundle().serialise() if isinstance(model, Bundled) else model.graph()
-    serving, family = recipe.serving, problem.families[best.family]
-    buy, sell = (serving.buy, serving.sell) if thresholds is None else (thresholds.threshold, -thresholds.threshold)
+    form, content = _content(model)
+    family, chosen = problem.families[best.family], problem.exam.train
+    buy, sell = _thresholds(recipe.serving, thresholds)
     extra = {} if thresholds is None else {"thresholds": asdict(thresholds)}
     contract = Contract(
         recipe=recipe.name,
@@ -54,7 +54,7 @@ def artefact_of(
         family=best.family,
         params=best.params,
         seed=problem.seed,
-        format="bundle" if bundled else "onnx",
+        format=form,
         reads=family.reads.value,
         lookback=best.params.get("lookback", 1),
         feature_set=recipe.features.kind,
@@ -86,3 +86,13 @@ def artefact_of(
         created_at=datetime.now(UTC),
     )
     return Artefact(content=content, contract=contract)
+
+
+def _content(model: Fitted) -> tuple[Literal["onnx", "bundle"], bytes]:
+    """The format a model is kept in, and what is kept of it."""
+    return ("bundle", model.bundle().serialise()) if isinstance(model, Bundled) else ("onnx", model.graph())
+
+
+def _thresholds(serving: Serving, found: Calibration | None) -> tuple[float, float]:
+    """Buy and sell: the calibrated ones, which are symmetric, or those of the recipe."""
+    return (serving.buy, serving.sell) if found is None else (found.threshold, -found.threshold)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bellwether.config.recipe import Validation
+from bellwether.config.sections import Validation
 from bellwether.validation.folds import fold_stderr
 from bellwether.validation.scores import SCORES
 from tune.trial import TrialResult

@@ -88,8 +88,7 @@ def choose(
     Parameters
     ----------
     p : float array of shape (n, classes)
-        Predictions of rows by models that were not fitted on them, such as the test blocks of a walk-forward; finite,
-        rows sum to one. In any order.
+        Of models not fitted on these rows, such as a walk-forward's test blocks; finite, rows sum to one; in any order.
     y : int64 array of shape (n,)
         Class positions.
     ts, t1 : int64 arrays of shape (n,)

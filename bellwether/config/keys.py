@@ -16,7 +16,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ConfigError, UnknownName
 
 Scope = Literal["read", "write", "admin"]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import onnx
 from pydantic import AwareDatetime, BeforeValidator, Field, FiniteFloat, ValidationError
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ModelError
 from bellwether.models.bundle import Bundle
 

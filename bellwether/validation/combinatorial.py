@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Validation
+from bellwether.config.sections import Validation
 from bellwether.errors import DataError
 from bellwether.validation.folds import Flags, Fold, Ints, Selection, Split
 

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Validation, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.sections import Validation
 from bellwether.errors import ConfigError, DataError
 
 Ints = NDArray[np.int64]

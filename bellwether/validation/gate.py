@@ -2,6 +2,24 @@
 
 Classes are judged by macro-F1, values by skill: 1 - MSE / MSE of "no change". A lift in skill is the difference of the
 two models' MSE, in units of that of persistence.
+
+A champion passes when, against every baseline,
+
+1. the lower bound of the holdout difference in macro-F1, or in skill (paired circular block bootstrap over
+   timestamps), lies above ``gate.min_lift``, one-sided at ``gate.confidence`` with Bonferroni's correction for the
+   families the champion was picked from; and
+2. the mean difference over the selection folds is larger than its own standard error;
+
+when the holdout is long enough for such a bound (`FEWEST` blocks); and, if ``directional``, when it tells rises
+from falls: the lower bound of that score, at the same level, is above 0. A model that foresees only how large moves
+are passes the first two.
+
+What is corrected for, and what is not. The champion is the one model of the sweep that the holdout judges, so
+neither families nor configurations were picked there and 1 needs no correction for them; that for families is a
+margin, which bounds of few blocks need: they are too tight. The folds did pick it, out of every configuration of
+every family, and 2 does not allow for that: it only stops a champion that shines in one fold. Each further version
+that is judged on the same holdout is a further try, and nothing here counts them. All baselines must be beaten, so
+their number asks for no correction.
 """
 
 from __future__ import annotations
@@ -14,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen, Gate, Validation
+from bellwether.config.sections import Gate, Validation
 from bellwether.errors import ConfigError, DataError
 from bellwether.validation.bootstrap import Sums, block_length, mean_of_statistics
 from bellwether.validation.folds import fold_stderr
@@ -22,6 +40,7 @@ from bellwether.validation.metrics import confusion_sums
 from bellwether.validation.paired import paired_bootstrap
 from bellwether.validation.probability_metrics import class_scores, directional_sums, expected_score
 from bellwether.validation.regression_metrics import skill_sums
+from bellwether.validation.verdict import Bounded, Comparison, Verdict
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,56 +83,6 @@ class Candidate:
     probabilities: Floats | None = None
 
 
-class Bounded(Frozen):
-    """A figure on the holdout and its bounds, each one-sided at the verdict's ``confidence``."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Comparison(Frozen):
-    """The champion against one baseline: the holdout lift with its interval, and the lift over the selection folds.
-
-    ``score`` is the baseline's, on the holdout; all in units of the verdict's ``metric``.
-    """
-
-    family: str
-    score: float
-    lift: float
-    low: float
-    high: float
-    folds_lift: float
-    folds_stderr: float
-
-
-class Verdict(Frozen):
-    """What the gate decided and every figure it decided on, in units of ``metric``; ``lift`` is champion − baseline.
-
-    ``low`` and ``high`` bound the holdout lift over ``baseline_family``, the baseline that is hardest to beat;
-    ``confidence`` is the one-sided level after the correction for the number of families tried. ``directional`` is
-    about direction alone (`bellwether.validation.probability_metrics.directional`); None where it is not defined.
-    """
-
-    passed: bool
-    lift: float
-    low: float
-    high: float
-    confidence: float
-    min_lift: float
-    champion: float
-    champion_family: str
-    baseline: float
-    baseline_family: str
-    families: int
-    block: int
-    draws: int
-    against: tuple[Comparison, ...]
-    reason: str
-    metric: str = "macro_f1"
-    directional: Bounded | None = None
-
-
 def judge(
     champion: Candidate,
     baselines: Sequence[Candidate],
@@ -128,25 +97,7 @@ def judge(
     seed: int = 0,
     directional: bool = False,
 ) -> Verdict:
-    """Compare a champion with each baseline on rows that selection never saw.
-
-    It passes when, against every baseline,
-
-    1. the lower bound of the holdout difference in macro-F1, or in skill (paired circular block bootstrap over
-       timestamps), lies above ``gate.min_lift``, one-sided at ``gate.confidence`` with Bonferroni's correction for the
-       families the champion was picked from; and
-    2. the mean difference over the selection folds is larger than its own standard error;
-
-    when the holdout is long enough for such a bound (`FEWEST` blocks); and, if ``directional``, when it tells rises
-    from falls: the lower bound of that score, at the same level, is above 0. A model that foresees only how large moves
-    are passes the first two.
-
-    What is corrected for, and what is not. The champion is the one model of the sweep that the holdout judges, so
-    neither families nor configurations were picked there and 1 needs no correction for them; that for families is a
-    margin, which bounds of few blocks need: they are too tight. The folds did pick it, out of every configuration of
-    every family, and 2 does not allow for that: it only stops a champion that shines in one fold. Each further version
-    that is judged on the same holdout is a further try, and nothing here counts them. All baselines must be beaten, so
-    their number asks for no correction.
+    """Compare a champion with each baseline on rows that selection never saw; the top of this file says what passes.
 
     Parameters
     ----------
@@ -159,7 +110,7 @@ def judge(
     n_classes : int
         Number of classes; 0 for values.
     gate : Gate
-        Confidence and least lift.
+        Confidence and least lift; whether direction is demanded is for the caller to say.
     families : int
         Families tried, baselines not counted.
     horizon : int
@@ -176,59 +127,98 @@ def judge(
     ConfigError
         There is no baseline, the number of folds differs, or direction is demanded of classes without probabilities.
     DataError
-        A fold has no finite score, the holdout is a single timestamp, or skill is not defined, as nothing changes in
-        the holdout.
+        A fold has no finite score, the holdout is one timestamp, or nothing changes in it: skill is not defined then.
     """
     metric = "macro_f1" if n_classes else "skill"
     _check(champion, baselines, metric, ts)
-    if directional and n_classes and champion.probabilities is None:
-        raise ConfigError(f"{champion.family} has no probabilities to read a direction from: give them")
+    if directional:
+        _check_direction(champion, n_classes)
     times, level = len(np.unique(ts)), 1.0 - (1.0 - gate.confidence) / max(1, families)
     needed = block_length(times, horizon)
     settings = _settings(times, needed, level, seed)
-    ours = _sums(champion, ts, y, n_classes)
-    against = [
-        _comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings, plan) for rival in baselines
-    ]
-    direction = _direction(champion, ts, y, n_classes, settings)
-    hardest, unbeaten = _ranked(against, gate.min_lift)
-    failed = _too_short(times, needed) + unbeaten + (_no_direction(direction) if directional else [])
+    found = _measured(champion, baselines, ts, y, n_classes, settings, plan)
+    hardest, unbeaten = _ranked(found.against, gate.min_lift)
+    failed = _too_short(times, needed) + unbeaten + (_no_direction(found.directional) if directional else [])
+    return _verdict(champion.family, metric, found, hardest, settings, gate, families, failed)
+
+
+def _verdict(
+    family: str,
+    metric: str,
+    found: _Measured,
+    hardest: Comparison,
+    settings: _Settings,
+    gate: Gate,
+    families: int,
+    failed: Sequence[str],
+) -> Verdict:
+    """What was found, and what it failed by, written down."""
     return Verdict(
         passed=not failed,
         lift=hardest.lift,
         low=hardest.low,
         high=hardest.high,
-        confidence=level,
+        confidence=settings.level,
         min_lift=gate.min_lift,
-        champion=ours.value,
-        champion_family=champion.family,
+        champion=found.champion,
+        champion_family=family,
         baseline=hardest.score,
         baseline_family=hardest.family,
         families=families,
         block=settings.block,
         draws=settings.draws,
-        against=tuple(against),
-        reason=_reason(champion.family, metric, hardest, level, failed),
+        against=found.against,
+        reason=_reason(family, metric, hardest, settings.level, failed),
         metric=metric,
-        directional=direction,
+        directional=found.directional,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Settings:
-    """Of the bootstrap; ``confidence`` is two-sided."""
+    """Of the bounds: one-sided at ``level``, by a bootstrap of these."""
 
-    confidence: float
+    level: float
     block: int
     draws: int
     seed: int
+
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        """The same as the bootstrap wants it, whose confidence is two-sided."""
+        return {"confidence": 2.0 * self.level - 1.0, "block": self.block, "draws": self.draws, "seed": self.seed}
 
 
 def _settings(times: int, needed: int, level: float, seed: int) -> _Settings:
     """Bounds at a one-sided ``level``, of blocks as long as ``needed`` where the holdout has two such."""
     block = min(needed, max(1, times // 2))  # two at least, or there would be no bounds to show for what is refused
     draws = max(DRAWS, math.ceil(BEYOND / (1.0 - level)))
-    return _Settings(confidence=2.0 * level - 1.0, block=block, draws=draws, seed=seed)
+    return _Settings(level=level, block=block, draws=draws, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Every figure of the holdout: the champion's score, how it compares with each baseline, and its direction."""
+
+    champion: float
+    against: tuple[Comparison, ...]
+    directional: Bounded | None
+
+
+def _measured(
+    champion: Candidate,
+    baselines: Sequence[Candidate],
+    ts: Ints,
+    y: NDArray[Any],
+    n_classes: int,
+    settings: _Settings,
+    plan: Validation,
+) -> _Measured:
+    ours = _sums(champion, ts, y, n_classes)
+    against = tuple(
+        _comparison(champion, ours, rival, _sums(rival, ts, y, n_classes), settings, plan) for rival in baselines
+    )
+    return _Measured(champion=ours.value, against=against, directional=_direction(champion, ts, y, n_classes, settings))
 
 
 def _sums(candidate: Candidate, ts: Ints, y: NDArray[Any], n_classes: int) -> Sums:
@@ -251,7 +241,7 @@ def _steps(y: NDArray[Any], predicted: NDArray[Any]) -> list[tuple[Floats, Float
 def _comparison(
     champion: Candidate, ours: Sums, rival: Candidate, theirs: Sums, settings: _Settings, plan: Validation
 ) -> Comparison:
-    found, _ = paired_bootstrap(ours, theirs, **vars(settings))
+    found, _ = paired_bootstrap(ours, theirs, **settings.bootstrap)
     gaps = np.subtract(champion.folds, rival.folds)
     return Comparison(
         family=rival.family,
@@ -275,7 +265,7 @@ def _direction(champion: Candidate, ts: Ints, y: NDArray[Any], n_classes: int, s
     sums = mean_of_statistics([directional_sums(ts, expected, true) for true, expected in pairs])
     if np.isnan(sums.value):
         return None
-    found = sums.interval(**vars(settings))
+    found = sums.interval(**settings.bootstrap)
     return Bounded(value=found.value, low=found.low, high=found.high)
 
 
@@ -316,6 +306,11 @@ def _reason(family: str, metric: str, hardest: Comparison, level: float, failed:
         f"{family} beats every baseline: its holdout {SHOWN[metric]} is {hardest.lift:+.4f} above {hardest.family}'s, "
         f"at least {hardest.low:+.4f} at one-sided confidence {level:.2%}."
     )
+
+
+def _check_direction(champion: Candidate, n_classes: int) -> None:
+    if n_classes and champion.probabilities is None:
+        raise ConfigError(f"{champion.family} has no probabilities to read a direction from: give them")
 
 
 def _check(champion: Candidate, baselines: Sequence[Candidate], metric: str, ts: Ints) -> None:

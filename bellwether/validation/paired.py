@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +72,7 @@ def compare(
     families : int, optional
         Families tried, if more than are given here: the p-values of the others count as 1.
     horizon : int
-        Timestamps an outcome spans (`bellwether.validation.bootstrap.outcome_span`); blocks are at least as long, and
-        the Diebold–Mariano test counts on as many.
+        Timestamps an outcome spans (`outcome_span`); blocks are at least as long, Diebold–Mariano counts on as many.
 
     Raises
     ------
@@ -91,13 +91,9 @@ def compare(
     >>> good.lift.low > 0.5, good.holm < 0.001, noise.holm
     (True, True, 1.0)
     """
-    theirs, found = _sums(score, baseline), []
-    block = block_length(len(theirs.each), horizon)
-    for evaluation in models.values():
-        _check_rows(evaluation, baseline)
-        pair = _sums(score, evaluation), theirs
-        sign = 1.0 if SCORES[score].greater_is_better else -1.0
-        found.append(paired_bootstrap(*pair, sign=sign, confidence=confidence, block=block, draws=draws, seed=seed))
+    theirs = _sums(score, baseline)
+    bounds = {"confidence": confidence, "block": block_length(len(theirs.each), horizon), "draws": draws, "seed": seed}
+    found = [_lift(score, evaluation, baseline, theirs, bounds) for evaluation in models.values()]
     p = np.array([value for _, value in found])
     corrected = zip(models, found, bonferroni(p, families), holm(p, families), strict=True)
     return tuple(
@@ -114,6 +110,15 @@ def compare(
         )
         for family, (lift, p_value), by_bonferroni, by_holm in corrected
     )
+
+
+def _lift(
+    score: str, ours: Evaluation, baseline: Evaluation, theirs: Sums, bounds: Mapping[str, Any]
+) -> tuple[Interval, float]:
+    """Lift over a baseline with these sums, and its p-value; greater is better whatever the score."""
+    _check_rows(ours, baseline)
+    sign = 1.0 if SCORES[score].greater_is_better else -1.0
+    return paired_bootstrap(_sums(score, ours), theirs, sign=sign, **bounds)
 
 
 def paired_bootstrap(

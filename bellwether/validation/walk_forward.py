@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bellwether.config.recipe import Validation
+from bellwether.config.sections import Validation
 from bellwether.validation.combinatorial import combinatorial_folds
 from bellwether.validation.folds import Fold, Ints, Selection, Split, hold_out, too_few
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.arrow import Column
 from data.derive.base import Derivation, DeriveContext
 from data.derive.intervals import OUTSIDE, checked_step, interval_ends

@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from bellwether.config.recipe import Frozen, Session
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.derive.base import Derivation, DeriveContext
 from data.orderbook.replay import Replay
 from data.orderbook.state import new_book, tallied

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Recipe, Session, lake_kind, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.recipe import Recipe, lake_kind
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
 from data.derive import derivation

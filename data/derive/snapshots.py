@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ConfigError
 from data.arrow import Column
 from data.derive.base import Derivation, DeriveContext

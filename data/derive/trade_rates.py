@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.arrow import Column, pc
 from data.derive.base import Derivation, DeriveContext
 from data.derive.intervals import OUTSIDE, checked_step, interval_ends

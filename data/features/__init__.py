@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bellwether.config.recipe import Part
+from bellwether.config.sections import Part
 from bellwether.table import Places, entry
 from data.features.base import FeatureKind, FeatureSet
 from data.options import checked

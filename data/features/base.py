@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen, Session
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features.compiled import source_of
 

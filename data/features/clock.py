@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.features.calendar import CLOCK, MINUTE, SessionClock
 from data.wall import DAY, of_day, wall_times
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bellwether.config.recipe import Universe
+from bellwether.config.sections import Universe
 from bellwether.errors import DataError
 from data.features.base import Floats, Ints
 from data.features.basket import basket

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Recipe, Session
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features import feature_kind
 from data.features.base import FeatureSet, Floats, Ints

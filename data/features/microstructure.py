@@ -1,4 +1,11 @@
-"""The features of one change of the order book: its shape, where the price leans, and the flow that moves it."""
+"""The features of one change of the order book: its shape, where the price leans, and the flow that moves it.
+
+Sources: Cont, Kukanov and Stoikov (2014), order flow and trade imbalance; Stoikov (2018), micro-price; Næs and
+Skjeltorp, "Order book characteristics and the volume-volatility relation", Journal of Financial Markets 9 (2006),
+for the slope of a book, which they take in logarithms of quantity, undefined for a quantity of 1; Lillo and Farmer,
+"The long memory of the efficient market", Studies in Nonlinear Dynamics & Econometrics 8 (2004), for signs; Hawkes
+(1971) and Ogata (1981), intensities.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.calendar import CLOCK, CLOCKWORK, DAY, SECOND, SessionClock
@@ -119,12 +126,6 @@ def microstructure(options: MicrostructureOptions = MicrostructureOptions()) -> 
 
     Everything starts anew when ``session`` changes, to the last bit. The first max(flow, window) rows of a session
     are NaN. The micro-price goes on learning after that.
-
-    Sources: Cont, Kukanov and Stoikov (2014), order flow and trade imbalance; Stoikov (2018), micro-price; Næs and
-    Skjeltorp, "Order book characteristics and the volume-volatility relation", Journal of Financial Markets 9 (2006),
-    for the slope of a book, which they take in logarithms of quantity, undefined for a quantity of 1; Lillo and Farmer,
-    "The long memory of the efficient market", Studies in Nonlinear Dynamics & Econometrics 8 (2004), for signs; Hawkes
-    (1971) and Ogata (1981), intensities.
 
     >>> len(microstructure().outputs), microstructure().warmup
     (42, 100)

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Recipe, Session
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Session
 from bellwether.errors import ConfigError, NotInLake
 from data.arrow import pc
 from data.features import feature_kind, features_of

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.arrow import pc
 from data.features.base import FeatureKind, FeatureSet, Floats, InputContext, Ints
 from data.features.calendar import CLOCK, CLOCKWORK, SessionClock

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.arrow import Column, pc
 from data.intake.batch import SOURCE

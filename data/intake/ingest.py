@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bellwether.config.recipe import Recipe, Universe
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Universe
 from bellwether.errors import DataError
 from data.derive.run import derive, steps, taken
 from data.intake.batch import SOURCE, Batch, Progress, listed, no_progress

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bellwether.config.recipe import Part, Session, lake_kind, nanoseconds
+from bellwether.config.interval import nanoseconds
+from bellwether.config.recipe import lake_kind
+from bellwether.config.sections import Part, Session
 from bellwether.errors import ConfigError, EmptySource
 from data.intake.batch import Batch, Progress, no_progress
 from data.intake.quality import refuse_crowded, refuse_starts, refuse_wrong_zone

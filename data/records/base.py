@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 
 TIME = pa.timestamp("ns", tz="UTC")
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features.calendar import session_pieces
 from data.wall import DAY, of_day, wall_times

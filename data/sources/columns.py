@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import field_validator
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.arrow import Column, pc
 from data.records import TIME

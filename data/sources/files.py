@@ -15,7 +15,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from pydantic import model_validator
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ConfigError, DataError, EmptySource
 from data.arrow import Column, pc
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from data.arrow import Column
 from data.records import TIME, record_kind
 from data.records.books import LEVELS

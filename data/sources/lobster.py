@@ -38,7 +38,7 @@ from functools import reduce
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.arrow import Column, pc
 from data.records.books import LEVELS

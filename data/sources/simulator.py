@@ -20,7 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen, Session
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session
 from data.arrow import Column
 from data.records import BARS, TIME, record_kind
 from data.records.factors import RATES

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import ConfigError, DataError
 from data.arrow import Column
 from data.sources.base import Source, SourceContext

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from bellwether.validation.bootstrap import Interval, block_bootstrap
 from data.arrow import pc

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bellwether.actions import ACTIONS
-from bellwether.config.recipe import Target
+from bellwether.config.sections import Target
 from bellwether.errors import DataError
 from bellwether.models.base import Task
 from data.targets.ahead import check_finite, return_ahead

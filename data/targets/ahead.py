@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bellwether.config.recipe import Session, Target
+from bellwether.config.sections import Session, Target
 from bellwether.errors import DataError
 from data.features.clock import session_clock
 from data.targets.base import NEVER, Floats, Ints

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Frozen, Session, Target
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session, Target
 from bellwether.models.base import Task
 
 Floats = NDArray[np.float64]

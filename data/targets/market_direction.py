@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen, Session, Target
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session, Target
 from bellwether.models.base import Task
 from data.options import checked
 from data.targets.ahead import check_finite, check_series, simple_return, without_nights

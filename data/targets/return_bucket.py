@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from pydantic import field_validator
 
-from bellwether.config.recipe import Frozen, Target
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Target
 from bellwether.errors import DataError
 from bellwether.models.base import Task
 from data.options import checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bellwether.config.recipe import Session, Target
+from bellwether.config.sections import Session, Target
 from bellwether.errors import DataError
 from bellwether.models.base import Task
 from data.targets.ahead import as_it_is, check_finite, check_series, no_edges, value_ahead, without_nights

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen, Session, Target
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Session, Target
 from bellwether.models.base import Task
 from data.features.compiled import compiled
 from data.options import checked

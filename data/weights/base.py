@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import DataError, EmptySource
 from data.arrow import pc
 from data.records import TIME

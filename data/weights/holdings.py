@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import DataError
 from data.arrow import Column, pc
 from data.records import TIME

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from bellwether.errors import DataError
 from data.sources.files import batches, find, names_of, numbers, text
 from data.sources.times import to_utc

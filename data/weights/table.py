@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Universe
+from bellwether.config.sections import Universe
 from bellwether.errors import ConfigError
 from data.lake import Lake
 

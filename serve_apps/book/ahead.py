@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.errors import DataError
 from data.features.base import Ints
 from data.features.calendar import session_pieces

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bellwether.config.recipe import Session
+from bellwether.config.sections import Session
 from bellwether.trading_time import iso
 from data.arrow import Column
 from data.features.base import FeatureSet, Floats, Ints

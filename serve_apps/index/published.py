@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bellwether.config.recipe import Recipe
+from bellwether.config.recipe import Recipe, own_name
 from bellwether.drift import restored
 from bellwether.drift.base import FittedDetector
 from bellwether.errors import BellwetherError
@@ -15,7 +15,7 @@ from bellwether.expected_return import Outlook
 from bellwether.models.artefact import Contract
 from bellwether.signal_policy import SignalPolicy
 from data.features import features_of
-from serve_apps.index.releases import Release, Releases, own_name, own_recipe
+from serve_apps.index.releases import Release, Releases, own_recipe
 from serve_apps.models.checks import check_contract
 from serve_apps.models.served import Named
 from serve_apps.stores import Stores

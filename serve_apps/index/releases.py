@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from bellwether.config.recipe import Recipe
+from bellwether.config.recipe import Recipe, own_name
 from bellwether.errors import NoChampion
 from serve_apps.models.routes import CANDIDATE, Route, Routes, from_config, holder, resolve
 
@@ -108,15 +107,6 @@ class Releases:
 
         own = ((s, self.routes.get(own_name(self.name, s))) for s in self.symbols) if len(self.routes) > 1 else ()
         return Release(of(self.routes[self.name]), tuple((s, of(route)) for s, route in own if route is not None))
-
-
-def own_name(recipe: str, symbol: str) -> str:
-    """What the model of one symbol is called in the registry, which knows no slash.
-
-    >>> own_name("index-hourly", "BRK/B")
-    'index-hourly.BRK-B'
-    """
-    return f"{recipe}." + re.sub(r"[^\w.\- ]", "-", symbol)
 
 
 def own_recipe(recipe: Recipe, symbol: str) -> Recipe:

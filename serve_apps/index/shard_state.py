@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from bellwether.config.recipe import Recipe
+from bellwether.config.recipe import Recipe, own_name
 from bellwether.errors import BadFeatures, ModelError
 from bellwether.models.artefact import Artefact
 from bellwether.models.predictor import Predictor
@@ -21,7 +21,7 @@ from data.lake.slices import Slice, read_slice, slices
 from data.records import record_kind
 from data.wall import times
 from data.weights.table import weights_kind
-from serve_apps.index.releases import Release, own_name, own_recipe
+from serve_apps.index.releases import Release, own_recipe
 from serve_apps.metrics import Meter
 from serve_apps.models.checks import check_contract
 from serve_apps.models.shelf import Shelf

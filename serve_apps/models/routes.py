@@ -8,7 +8,8 @@ from zlib import crc32
 
 from pydantic import Field, model_validator
 
-from bellwether.config.recipe import Frozen, Share
+from bellwether.config.frozen import Frozen
+from bellwether.config.sections import Share
 from bellwether.errors import NoChampion
 
 if TYPE_CHECKING:

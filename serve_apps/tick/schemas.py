@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from data.records import TIME, record_kind
 from serve_apps.web.bounded import Bounded
 from serve_apps.web.values import WRITTEN, NotNegative, Number, Positive, Time

@@ -10,7 +10,7 @@ from annotated_types import MaxLen
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 
 MOST = 1_000
 """Mistakes of one body that are told apart, and fields that are looked at; Pydantic finds all of millions."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from bellwether.config import Settings
-from bellwether.config.recipe import Frozen
+from bellwether.config.frozen import Frozen
 from serve_apps.web.access import Access, authorise, challenges
 from serve_apps.web.access_log import AccessLog, Served
 from serve_apps.web.aside import read_aside
