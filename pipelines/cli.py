@@ -127,7 +127,9 @@ def train(
         bool | None,
         typer.Option("--optimize/--defaults", help="Search parameters, or fit each family once with its defaults."),
     ] = None,
-    resume: Annotated[str | None, typer.Option(help="Continue this run instead of starting a new one.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run: what it has registered is not made again.")
+    ] = None,
     symbol: Annotated[
         str | None, typer.Option(help="Make the own model of this symbol alone, in a recipe that has those.")
     ] = None,
@@ -137,6 +139,7 @@ def train(
     """Sweep the model families, judge the best against its baselines, and register it.
 
     With `serving.models: per_symbol` in the recipe, each symbol gets a model of its own after that, in the same way.
+    `--resume` then goes on with the symbol the run was at, and those after it.
     """
     workspace = Workspace.open(recipe, lake, tracking_uri)
     from pipelines import train as job

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bellwether.config import Recipe
+from bellwether.config.recipe import own_name
 from bellwether.errors import ConfigError, UnknownName
 from pipelines.workspace import Workspace
-from serve_apps.index.releases import own_name, own_recipe
+from serve_apps.index.releases import own_recipe
 
 
 def own(workspace: Workspace, symbol: str | None) -> Workspace:
@@ -16,7 +17,7 @@ def own(workspace: Workspace, symbol: str | None) -> Workspace:
     Raises
     ------
     ConfigError
-        The recipe serves the pooled model alone, or another symbol's own model has the same name in the registry.
+        The recipe serves the pooled model alone.
     UnknownName
         The universe has no such symbol.
     """
@@ -27,9 +28,6 @@ def own(workspace: Workspace, symbol: str | None) -> Workspace:
         raise ConfigError(f"{recipe.name} serves its pooled model alone: say `models: per_symbol` in its `serving`")
     if symbol not in recipe.universe.symbols:
         raise UnknownName(f"symbol of {recipe.universe.name}", symbol, recipe.universe.symbols)
-    name = own_name(recipe.name, symbol)
-    if same := [s for s in recipe.universe.symbols if s != symbol and own_name(recipe.name, s) == name]:
-        raise ConfigError(f"{name} would be the model of {symbol} and of {', '.join(same)}: the pooled one answers")
     return replace(workspace, recipe=trained_recipe(recipe, symbol), symbol=symbol)
 
 

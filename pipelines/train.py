@@ -6,9 +6,7 @@ hold yet are ingested, and features that are missing or out of date are made.
 
 from __future__ import annotations
 
-import getpass
 import secrets
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +22,7 @@ from data.targets import target_kind
 from pipelines import features, ingest, report
 from pipelines.console import console, progress, say
 from pipelines.own_models import own
+from pipelines.runs import command, made_before, own_run, stage, started
 from pipelines.sweep_log import SweepLog, sweep_log
 from pipelines.workspace import Workspace
 
@@ -91,38 +90,55 @@ def sweep_and_register(workspace: Workspace, resume: str | None = None, symbol: 
     """Sweep on the running Ray, judge the best on the untouched segment, register it; returns its version.
 
     Then the same for each symbol, where the recipe lets symbols have models of their own; or for ``symbol`` alone.
+    A run that is resumed goes on with the model it was at: one that it has registered is not made again.
     """
     from data.panel import load_panel
 
     panel = load_panel(workspace.recipe, workspace.lake)
-    if symbol is not None:
-        return _trained(own(workspace, symbol), panel.of(symbol), {}, resume)
-    version = _trained(workspace, panel, _market(workspace), resume)
-    if workspace.recipe.serving.models == "per_symbol":
-        for one in workspace.recipe.universe.symbols:
-            _try(workspace, one, panel)
+    run_id, again = resume or _new_run(), resume is not None
+    try:
+        if symbol is None:
+            return _all(workspace, panel, run_id, again)
+        return _trained(own(workspace, symbol), panel.of(symbol), {}, run_id, again)
+    except KeyboardInterrupt:
+        if started(workspace, run_id):
+            say(f"stopped; `{escape(command(own(workspace, symbol), run_id))}` goes on where it was")
+        raise
+
+
+def _all(workspace: Workspace, panel: Panel, run_id: str, again: bool) -> int:
+    """Make the pooled model, then those of the symbols that have their own; returns the version of the pooled one."""
+    recipe = workspace.recipe
+    symbols = recipe.universe.symbols if recipe.serving.models == "per_symbol" else ()
+    if symbols:
+        say(f"[bold]run[/bold] {run_id}: the pooled model, then those of {len(symbols)} symbols")
+    version = _trained(workspace, panel, _market(workspace), run_id, again)
+    for symbol in symbols:
+        _try(workspace, symbol, panel, own_run(run_id, symbol), again)
     return version
 
 
-def _try(workspace: Workspace, symbol: str, panel: Panel) -> None:
+def _try(workspace: Workspace, symbol: str, panel: Panel, run_id: str, again: bool) -> None:
     """Make a symbol's own model, if it can have one; the pooled one answers for it otherwise."""
     try:
-        _trained(own(workspace, symbol), panel.of(symbol), {})
+        _trained(own(workspace, symbol), panel.of(symbol), {}, run_id, again and started(workspace, run_id))
     except (ConfigError, DataError, ModelError) as error:
-        say(f"[yellow]no model of {escape(symbol)} alone[/yellow]: {escape(str(error))}")
+        say(f"[yellow]no model made of {escape(symbol)} alone[/yellow]: {escape(str(error))}")
 
 
-def _trained(workspace: Workspace, panel: Panel, market: Mapping[str, Any], resume: str | None = None) -> int:
-    """Make and register one model, of a panel; returns its version."""
+def _trained(workspace: Workspace, panel: Panel, market: Mapping[str, Any], run_id: str, resume: bool) -> int:
+    """Make and register one model, of a panel, unless its sweep did so before; returns its version."""
     from tune.champion import crown
     from tune.leaderboard import leaderboard, to_json
     from tune.leaderboard_table import render
     from tune.problem import pose
 
-    run_id, problem = resume or _new_run(), pose(workspace.recipe, panel)
+    problem = pose(workspace.recipe, panel)
+    if (version := made_before(workspace, problem, run_id)) is not None:
+        return version
     classes = target_kind(workspace.recipe.target.kind).classes
     with sweep_log(workspace, run_id, problem.metric, classes) as log:
-        trials = _sweep(workspace, panel, problem, run_id, log, resume=resume is not None)
+        trials = _sweep(workspace, panel, problem, run_id, log, resume=resume)
         rows = leaderboard(trials, problem.metric, workspace.recipe.validation)
         console.print(render(rows))
         champion = crown(workspace.recipe, panel, trials, **market)
@@ -130,10 +146,21 @@ def _trained(workspace: Workspace, panel: Panel, market: Mapping[str, Any], resu
         page, table = ((place / name).read_text(encoding="utf-8") for name in (report.PAGE, report.TABLE))
         figures = {champion.verdict.metric: champion.verdict.champion, "lift": champion.verdict.lift}
         files = {"leaderboard.json": to_json(rows), report.TABLE: table}
-        version = workspace.registry.register(workspace.recipe.name, champion.artefact, files=files, metrics=figures)
         log.end(figures, files | {report.PAGE: page})
+    version = _register(workspace, champion, run_id, files, figures)  # last: what has a version is not made again
     _report(workspace, champion, version)
     say(f"[bold]report[/bold] {place / report.PAGE}")
+    return version
+
+
+def _register(
+    workspace: Workspace, champion: Champion, run_id: str, files: Mapping[str, str], figures: Mapping[str, float]
+) -> int:
+    """Register a champion, as Staging if it passed."""
+    name, artefact = workspace.recipe.name, champion.artefact
+    version = workspace.registry.register(name, artefact, files=files, metrics=figures, sweep=run_id)
+    if champion.verdict.passed:
+        stage(workspace, version)
     return version
 
 
@@ -155,24 +182,10 @@ def _sweep(
             if trial is not None:
                 log.take(trial)
 
-        try:
-            trials = sweep(recipe, panel, storage=workspace.settings.runs, run_id=run_id, resume=resume, progress=tell)
-        except KeyboardInterrupt:
-            again = f"{shlex.quote(workspace.source)} {_flags(workspace)} --resume {run_id}"
-            say(f"stopped; `bellwether train {escape(again)}` goes on where it was")
-            raise
+        trials = sweep(recipe, panel, storage=workspace.settings.runs, run_id=run_id, resume=resume, progress=tell)
         for trial in trials:  # a run that is resumed brings those that were done before
             log.take(trial)
     return trials
-
-
-def _flags(workspace: Workspace) -> str:
-    """The options that make the same sweep again."""
-    recipe, search = workspace.recipe, workspace.recipe.search
-    given = {"--trials": search.trials, "--time-budget": search.time_budget_s, "--concurrent": search.concurrent}
-    told = [f"{flag} {value:g}" for flag, value in given.items() if value]
-    told += [f"--symbol {shlex.quote(workspace.symbol)}"] if workspace.symbol else []
-    return " ".join(["--families", ",".join(recipe.families), *told, *([] if search.optimize else ["--defaults"])])
 
 
 def _market(workspace: Workspace) -> dict[str, Any]:
@@ -191,8 +204,6 @@ def _market(workspace: Workspace) -> dict[str, Any]:
 
 def _report(workspace: Workspace, champion: Champion, version: int) -> None:
     verdict, name = champion.verdict, workspace.recipe.name
-    if verdict.passed:
-        workspace.registry.promote(name, version, "Staging", who=getpass.getuser(), why="passed its gate")
     contract = champion.artefact.contract
     chosen = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in contract.params.items())
     say(f"[bold]champion[/bold] {contract.family}: {chosen or 'nothing to tune'}")

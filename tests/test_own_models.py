@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from bellwether.errors import ConfigError, ModelError, UnknownName
 from data import panel as panels
 from data.features import features_of
 from data.panel import Panel, load_panel
-from pipelines import train
+from pipelines import report, train
 from pipelines.cli import main
 from pipelines.own_models import own
+from pipelines.runs import command
 from pipelines.workspace import Workspace
 from serve_apps.index.releases import own_recipe, resolved
 from serve_apps.models.checks import check_contract
@@ -86,31 +88,20 @@ def test_only_a_symbol_of_a_recipe_that_serves_them_has_one(made, tmp_path):
         train.run(workspace(tmp_path, models="pooled"), symbol="SIM01")
 
 
-def test_symbols_of_one_name_in_the_registry_have_none_of_their_own(made, asked, capsys, monkeypatch):
-    symbols = ("BRK/B", "BRK-B", "SIM02")
-    universe = made.recipe.universe.model_copy(update={"symbols": symbols})
-    twins = replace(made, recipe=made.recipe.model_copy(update={"universe": universe}))
-    monkeypatch.setattr(panels, "load_panel", lambda recipe, lake: replace(pooled(), symbols=("BRK/B", "SIM02")))
-    with pytest.raises(ConfigError, match=r"index-hourly\.BRK-B would be the model of BRK/B and of BRK-B"):
-        own(twins, "BRK/B")
-    train.sweep_and_register(twins)
-    assert [name for name, *_ in asked] == ["index-hourly", "index-hourly.SIM02"]
-    assert "no model of BRK-B alone" in " ".join(capsys.readouterr().out.split())
-
-
 def test_a_sweep_that_is_stopped_says_how_its_symbol_goes_on(made):
-    assert train._flags(own(made, "SIM01")) == "--families logistic --trials 1 --symbol SIM01"
-    assert train._flags(replace(made, symbol="S&P 500")).endswith("--symbol 'S&P 500'")
-    assert "--symbol" not in train._flags(made)
+    told = f"bellwether train {shlex.quote(made.source)} --families logistic --trials 1"
+    assert command(own(made, "SIM01"), "one") == f"{told} --symbol SIM01 --resume one"
+    assert command(replace(made, symbol="S&P 500"), "one") == f"{told} --symbol 'S&P 500' --resume one"
+    assert command(made, "one") == f"{told} --resume one"
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Which models a run makes: the name, the rows' symbols, what the index did, and the run that is resumed."""
+    """Which models a run makes: the name, the rows' symbols, what the index did, the sweep and whether it goes on."""
     found: list[tuple[Any, ...]] = []
 
-    def trained(workspace: Workspace, panel: Panel, market: Any, resume: str | None = None) -> int:
-        found.append((workspace.recipe.name, panel.symbols, sorted(market), resume))
+    def trained(workspace: Workspace, panel: Panel, market: Any, run_id: str, resume: bool) -> int:
+        found.append((workspace.recipe.name, panel.symbols, sorted(market), run_id, resume))
         if workspace.symbol == "SIM01":
             raise ModelError("no trial finished ([odd] rows)")
         return len(found)
@@ -118,6 +109,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(panels, "load_panel", lambda recipe, lake: pooled())
     monkeypatch.setattr(train, "_market", lambda workspace: {"weights": None, "index": None})
     monkeypatch.setattr(train, "_trained", trained)
+    monkeypatch.setattr(train, "_new_run", lambda: "new")
     return found
 
 
@@ -127,23 +119,23 @@ WHOLE = ("index-hourly", SYMBOLS, ["index", "weights"])
 def test_after_the_pooled_model_each_symbol_gets_its_own_and_one_that_cannot_have_one_stops_no_other(
     made, asked, capsys
 ):
-    assert train.sweep_and_register(made, resume="one") == 1
+    assert train.sweep_and_register(made) == 1
     assert asked == [
-        (*WHOLE, "one"),
-        ("index-hourly.SIM01", ("SIM01",), [], None),
-        ("index-hourly.SIM02", ("SIM02",), [], None),
+        (*WHOLE, "new", False),
+        ("index-hourly.SIM01", ("SIM01",), [], "new.SIM01", False),
+        ("index-hourly.SIM02", ("SIM02",), [], "new.SIM02", False),
     ]
-    assert "no model of SIM01 alone: no trial finished ([odd] rows)" in " ".join(capsys.readouterr().out.split())
+    assert "no model made of SIM01 alone: no trial finished ([odd] rows)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_recipe_of_a_pooled_model_gets_that_alone(asked, home, tmp_path):
     train.sweep_and_register(workspace(tmp_path, models="pooled"))
-    assert asked == [(*WHOLE, None)]
+    assert asked == [(*WHOLE, "new", False)]
 
 
 def test_a_symbols_own_model_may_be_made_alone_and_then_it_fails_aloud(made, asked):
     assert train.sweep_and_register(made, resume="two", symbol="SIM02") == 1
-    assert asked == [("index-hourly.SIM02", ("SIM02",), [], "two")]
+    assert asked == [("index-hourly.SIM02", ("SIM02",), [], "two", True)]
     with pytest.raises(ModelError):
         train.sweep_and_register(made, symbol="SIM01")
 
@@ -174,10 +166,22 @@ def test_commands_are_about_the_model_that_is_named(made, monkeypatch, command, 
 
 
 @pytest.mark.ray
-def test_what_is_trained_is_what_serving_looks_for(made, ray_cluster):
+def test_what_is_trained_is_what_serving_looks_for_also_by_a_run_that_was_stopped(made, ray_cluster, monkeypatch):
     recipe = made.recipe
     prepared = train.prepare(made)
-    assert train.sweep_and_register(prepared) == 1
+
+    def stopped(workspace: Workspace, *rest: Any) -> Path:
+        if workspace.symbol == "SIM01":
+            raise KeyboardInterrupt
+        return write(workspace, *rest)
+
+    write = report.write
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_new_run", lambda: "one")
+        patch.setattr(report, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train.sweep_and_register(prepared)
+    assert train.sweep_and_register(prepared, resume="one") == 1
     routes = resolved(made.registry, recipe, NEWEST, canary=0.0, shadow=False)
     assert {name: route.version for name, route in routes.items()} == dict.fromkeys(
         ["index-hourly", "index-hourly.SIM01", "index-hourly.SIM02"], 1

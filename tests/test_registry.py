@@ -91,6 +91,14 @@ def test_what_is_registered_is_loaded(registry, name):
     assert registry.read(name, 1, "leaderboard.json") == "[1, 2]"
 
 
+def test_a_version_knows_the_sweep_that_made_it(registry, name):
+    assert registry.made_by(name, "one") is None
+    for sweep in ("one", "two", ""):
+        registry.register(name, artefact(), metrics={}, sweep=sweep)
+    assert [v.sweep for v in registry.versions(name)] == ["", "two", "one"]
+    assert [registry.made_by(name, sweep) for sweep in ("two", "three")] == [registry.versions(name)[1], None]
+
+
 def test_versions_are_listed_newest_first(registry, name):
     registry.register(name, artefact(), metrics={})
     registry.register(name, artefact(REFUSED), metrics={})
@@ -188,6 +196,7 @@ def test_rollbacks_undo_promotions_one_by_one(registry, name):
     with pytest.raises(RegistryError, match="version 3 is the first the ledger knows as Production"):
         registry.rollback(name, "Production", who="ada", why="worse")
     assert lines(registry)[3:] == [("rollback", 1, 2), ("rollback", 3, 1)]
+    assert [registry.given(name, alias) for alias in ("Production", "Staging")] == [(3, 1, 2, 1, 3), ()]
 
 
 def test_a_rollback_to_a_version_that_is_gone_is_refused(registry, name):

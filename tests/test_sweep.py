@@ -26,7 +26,8 @@ from ray import cloudpickle
 from ray.tune import with_parameters
 
 from bellwether import models
-from bellwether.config.recipe import Part, Recipe, Search, Universe, Validation
+from bellwether.config.recipe import Recipe
+from bellwether.config.sections import Part, Search, Universe, Validation
 from bellwether.errors import ConfigError
 from bellwether.models.base import Family, Task
 from data.panel import Panel
@@ -244,7 +245,7 @@ def test_a_sweep_returns_every_family_scored_as_in_this_process(ray_cluster, tmp
 
     longer, other = recipe("logistic", "extra_trees", "majority", trials=9), panel(seed=1)
     for changed, rows in ((longer, panel()), (wanted, other)):
-        with pytest.raises(ConfigError, match="other families, options or rows"):
+        with pytest.raises(ConfigError, match="other families, options, gate, symbols or rows"):
             sweep(changed, rows, storage=str(tmp_path), run_id="one", resume=True)
 
 

@@ -115,8 +115,9 @@ class Problem:
 
 
 def digest(recipe: Recipe, problem: Problem) -> str:
-    """Hash of what decides a sweep's results: families, search, rows, folds and labels."""
-    found = hashlib.sha256(repr((problem.searched, recipe.search.model_dump_json(), problem.classes)).encode())
+    """Hash of what decides a sweep's results: families, search, gate, symbols, rows, folds and labels."""
+    options = recipe.search.model_dump_json(), recipe.gate.model_dump_json()
+    found = hashlib.sha256(repr((problem.searched, *options, problem.classes, recipe.universe.symbols)).encode())
     arrays = [getattr(problem.inputs, name) for name in ("x", "value", "ts", "t1", "who")]
     for fold in problem.folds:
         arrays += [getattr(fold, field.name) for field in fields(fold)]

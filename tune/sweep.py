@@ -7,20 +7,19 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import optuna
 import ray
 from optuna.samplers import TPESampler
-from pyarrow.fs import FileSystem
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
 from bellwether.config.recipe import Recipe
 from bellwether.errors import ConfigError
 from data.panel import Panel
-from tune.problem import Problem, digest, pose
+from tune.claim import claim, place_of
+from tune.problem import Problem, pose
 from tune.scheduler import PerFamily
 from tune.score import score_fold
 from tune.space import Space, first_points
@@ -31,9 +30,6 @@ Progress = Callable[[int, int, TrialResult | None], None]
 
 RETRIES = 2
 """How often a trial goes on from its last fold after its worker is lost; a wrong configuration fails this often too."""
-
-DIGEST = "problem.sha256"
-"""Written beside the run's state: what the run was started on."""
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files for every trial
@@ -81,12 +77,12 @@ def sweep(
         Ray is not running, ``storage`` is relative, the run exists already (or, to resume, does not, or was started
         on another recipe or other rows), or the search has fewer trials than families.
     """
-    place = _place(storage, run_id)
+    place = place_of(storage, run_id)
     if not ray.is_initialized():
         raise ConfigError("Ray is not running: start it, or connect with ray.init(address='auto'), before a sweep")
     problem = pose(recipe, panel)
     points = first_points(problem.searched, problem.task, trials_of(recipe, problem))
-    _claim(place, resume, digest(recipe, problem))
+    claim(recipe, problem, storage=storage, run_id=run_id, resume=resume)
     total = len(problem.baselines) + trials_of(recipe, problem)
     with _quiet(), watching(progress, total=total, folds=len(problem.folds)) as watch:
         baselines = [watch.baseline(run_baseline(problem, name)) for name in problem.baselines]
@@ -167,35 +163,6 @@ def _cpus() -> int:
 
 def _directory(trial: Any) -> str:
     return f"{trial.config['family']}_{trial.trial_id}"
-
-
-def _place(storage: str, run_id: str) -> str:
-    if "://" not in storage and not Path(storage).is_absolute():
-        raise ConfigError(f"storage is {storage!r}: give an absolute path or a URI, for workers start elsewhere")
-    if not run_id or "/" in run_id:
-        raise ConfigError(f"run_id is {run_id!r}: give a name without '/'")
-    return f"{storage.rstrip('/')}/{run_id}"
-
-
-def _claim(place: str, resume: bool, digest: str) -> None:
-    """Refuse to mix runs: a new one goes where there is none, an old one goes on with what it was started on."""
-    exists = tune.Tuner.can_restore(place)
-    if exists and not resume:
-        raise ConfigError(f"there is a run at {place} already: resume it, or choose another run id")
-    if resume and not exists:
-        raise ConfigError(f"there is no run to resume at {place}: start it without resume")
-    files, path = FileSystem.from_uri(place)
-    if resume:
-        with files.open_input_stream(f"{path}/{DIGEST}") as stream:
-            if stream.read().decode() != digest:
-                raise ConfigError(
-                    f"the run at {place} was started on other families, options or rows: give the same ones, or start "
-                    "a new run"
-                )
-        return
-    files.create_dir(path)
-    with files.open_output_stream(f"{path}/{DIGEST}") as stream:
-        stream.write(digest.encode())
 
 
 @contextmanager

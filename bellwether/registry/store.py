@@ -16,7 +16,7 @@ from bellwether.models.artefact import Contract
 from bellwether.registry.backend import asking
 from bellwether.registry.ledger import Book, Entry, Ledger
 from bellwether.registry.sweep_run import SweepRun
-from bellwether.registry.trail import told, trail
+from bellwether.registry.trail import given, told, trail
 from bellwether.registry.versions import ALIASES, Versions
 
 
@@ -123,6 +123,16 @@ class Registry(Versions):
             )
             self._move(book, line)
             return back
+
+    def given(self, name: str, alias: str) -> tuple[int, ...]:
+        """Every version the ledger knows to have held an alias, oldest first, what was rolled back included.
+
+        Raises
+        ------
+        RegistryError
+            The ledger is broken.
+        """
+        return given(self.ledger.entries(), self.store, name, alias)
 
     def unsettled(self, name: str) -> tuple[str, ...]:
         """One line for each alias that is not where the ledger's last line for it says; empty when all is well."""

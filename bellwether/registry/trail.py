@@ -1,4 +1,4 @@
-"""What the ledger says of one alias in one store: where it is, and where a rollback would take it."""
+"""What the ledger says of one alias in one store: where it is and was, and where a rollback would take it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ def told(entries: Iterable[Entry], store: str, name: str, alias: str) -> int | N
     """The version that the last line for an alias gives it; None if there is no line or it holds nothing."""
     mine = [e.version for e in entries if (e.store, e.name, e.alias) == (store, name, alias)]
     return mine[-1] if mine else None
+
+
+def given(entries: Iterable[Entry], store: str, name: str, alias: str) -> tuple[int, ...]:
+    """Every version that a line gives an alias to, oldest line first, what was rolled back included."""
+    mine = (e.version for e in entries if (e.store, e.name, e.alias) == (store, name, alias))
+    return tuple(version for version in mine if version is not None)
 
 
 def trail(entries: Iterable[Entry], store: str, name: str, alias: str) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ NAMES = re.compile(r"[\w.\- ]+")
 @dataclass(frozen=True, kw_only=True)
 class VersionInfo:
     """A version at a glance. ``score`` is the gate's figure on the untouched segment, in units of ``metric``; NaN if it
-    has none."""
+    has none. ``sweep`` is the sweep it was registered by, empty if it was not said."""
 
     version: int
     aliases: tuple[str, ...]
@@ -39,6 +39,7 @@ class VersionInfo:
     metric: str
     score: float
     passed: bool
+    sweep: str = ""
 
 
 class Versions:
@@ -54,7 +55,13 @@ class Versions:
         self._backend = Backend(tracking_uri)
 
     def register(
-        self, name: str, artefact: Artefact, *, files: Mapping[str, str] | None = None, metrics: Mapping[str, float]
+        self,
+        name: str,
+        artefact: Artefact,
+        *,
+        files: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float],
+        sweep: str = "",
     ) -> int:
         """Keep an artefact as the next version of ``name``; it carries no alias yet.
 
@@ -64,6 +71,8 @@ class Versions:
             Text files to keep beside it, by file name.
         metrics : mapping of str to float
             Figures shown by MLflow for the version's run.
+        sweep : str, optional
+            The sweep it comes from. It is on the version from its first moment: see `made_by`.
 
         Returns
         -------
@@ -90,7 +99,8 @@ class Versions:
                 fill(client, run.info.run_id, artefact, files or {}, metrics)
                 client.set_terminated(run.info.run_id)
                 source = f"{run.info.artifact_uri}/{MODEL}"
-                made = client.create_model_version(name, source, run.info.run_id, tags=tags)
+                of = {"sweep": sweep} if sweep else {}
+                made = client.create_model_version(name, source, run.info.run_id, tags=tags | of)
             except BaseException:
                 client.set_terminated(run.info.run_id, "FAILED")
                 raise
@@ -161,6 +171,10 @@ class Versions:
                 found += [_info(v, holders.get(int(v.version), [])) for v in page]
         return sorted(found, key=lambda v: -v.version)
 
+    def made_by(self, name: str, sweep: str) -> VersionInfo | None:
+        """The version of ``name`` that a sweep registered, the newest if there are several; None if there is none."""
+        return next((found for found in self.versions(name) if found.sweep == sweep), None)
+
     def _holder(self, name: str, alias: str) -> int | None:
         if alias not in ALIASES:
             raise UnknownName("alias", alias, ALIASES)
@@ -205,4 +219,5 @@ def _info(found: Any, aliases: list[str]) -> VersionInfo:
         metric=found.tags.get("metric", ""),
         score=float(found.tags.get("score", math.nan)),
         passed=found.tags.get("passed") == "true",
+        sweep=found.tags.get("sweep", ""),
     )
