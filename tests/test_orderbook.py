@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bellwether.errors import DataError
@@ -353,6 +353,7 @@ def test_an_action_nobody_knows_is_named() -> None:
 
 
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 200), max_size=6))
+@example(seed=3_452_566_366, cuts=[40, 169, 45])  # the side that holds less once held more
 @settings(max_examples=50)
 def test_however_deltas_are_cut_the_rows_are_the_same_and_so_is_what_is_remembered(seed: int, cuts: list[int]) -> None:
     deltas = table(told(Market(seed, 3, 16), 200)[0])

@@ -109,10 +109,14 @@ def new_book(depth: int = 0, whole: bool = False, capacity: int = 0) -> Book:
 
 
 def resized(book: Book, spare: int = 0) -> Book:
-    """Return the same book with room for ``spare`` more levels a side, and its own copy of everything."""
-    held = int(book.sides["held"].max())
-    levels = np.zeros((2, held + spare), LEVEL)
-    levels[:, :held] = book.levels[:, :held]
+    """Return the same book with room for ``spare`` more levels a side, and its own copy of everything.
+
+    Beyond the levels a side holds there are zeros: books that remember the same are the same to the byte.
+    """
+    held = book.sides["held"].tolist()
+    levels = np.zeros((2, max(held) + spare), LEVEL)
+    for new, old, count in zip(levels, book.levels, held, strict=True):
+        new[:count] = old[:count]
     return Book(levels, book.sides.copy(), book.memo.copy(), book.tally.copy())
 
 
