@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import binom
 
@@ -160,6 +165,102 @@ def test_a_damaged_state_is_refused(name):
         restored({key: value for key, value in state.items() if key != "detector"})
     with pytest.raises(UnknownName, match="no drift detector 'other'; known: psi"):
         restored(state | {"detector": "other"})
+
+
+def edited(state: dict, *, feature: str | None = None, **changes) -> dict:
+    """A copy with other values: of the whole, or of a feature."""
+    copy = json.loads(json.dumps(state))
+    (copy if feature is None else copy["features"][feature]).update(changes)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def saved() -> dict:
+    """A state of the index: nine edges and ten counts a feature."""
+    return detector("psi").fit(reference(market(8)[:TRAINED])).state()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("bars", 0, "bars is 0, and must be a whole number of at least 1"),
+        ("bars", 40.5, "bars is 40.5"),
+        ("bars", True, "bars is True"),
+        ("rows", -80, "rows is -80"),
+        ("rows", 10**30, "rows is 10000"),
+        ("rows", 81, "3120 rows are counted, too few for 39 windows of 81 or more"),
+        ("windows", 18, "windows is 18, and must be a whole number of at least 19"),
+        ("windows", "39", "windows is '39'"),
+        ("level", 0.0, "level is 0.0, and must be a number between 0 and 1"),
+        ("level", 5e-324, "level is 5e-324, and must be a number between 0 and 1"),
+        ("level", float("nan"), "level is nan"),
+        ("usual", -0.1, "usual is -0.1, and must be a finite number of at least 0"),
+        ("usual", float("inf"), "usual is inf"),
+        ("usual", None, "usual is None"),
+        ("features", {}, "features must be a mapping of at least one"),
+        ("features", [1, 2], "features must be a mapping of at least one"),
+    ],
+)
+def test_a_state_that_a_hand_has_spoilt_is_refused_with_what_the_figure_must_be(saved, key, value, why):
+    with pytest.raises(ModelError, match=f"the state of psi is damaged .*{re.escape(why)}"):
+        restored(edited(saved, **{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("edges", [0.0, 1.0, 1.0], "b: edges are [0.0, 1.0, 1.0], and must be finite numbers, each above the one"),
+        ("edges", [1.0, 0.0], "b: edges are [1.0, 0.0]"),
+        ("edges", [0.0, float("nan")], "b: edges are [0.0, nan]"),
+        ("edges", [0.0, "1"], "b: edges are [0.0, '1']"),
+        ("edges", [[0.0], [1.0]], "b: edges are [[0.0], [1.0]]"),
+        ("edges", [], "b: edges are []"),
+        ("edges", 0.5, "b: edges is 0.5, and must be a list"),
+        ("counts", [312] * 9, "and must be 10 whole numbers that count rows"),
+        ("counts", [312], "and must be 10 whole numbers that count rows"),
+        ("counts", 312, "b: counts is 312, and must be a list"),
+        ("counts", [312] * 9 + [-1], "b: counts are"),
+        ("counts", [312] * 9 + [312.5], "b: counts are"),
+        ("counts", [0] * 10, "b: counts are"),
+        ("counts", [10**18] * 10, "b: counts are"),
+        ("counts", [313] * 10, "each feature must count the same rows, and they count 3120, 3130"),
+        ("usual", "much", "b: usual is 'much'"),
+    ],
+)
+def test_a_feature_that_a_hand_has_spoilt_is_named(saved, key, value, why):
+    with pytest.raises(ModelError, match=re.escape(why)):
+        restored(edited(saved, feature="b", **{key: value}))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+def places(value, way=()):
+    """Ways to everything in a JSON value but itself."""
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield (*way, key)
+            yield from places(value[key], (*way, key))
+
+
+@given(data=st.data())
+def test_whatever_stands_in_a_place_of_a_state_it_is_refused_or_judges_in_finite_figures(saved, data):
+    state = edited(saved)
+    *way, last = data.draw(st.sampled_from(list(places(state))))
+    functools.reduce(operator.getitem, way, state)[last] = data.draw(JSON)
+    try:
+        fitted = restored(state)
+    except (ModelError, UnknownName):
+        return
+    tally = fitted.tally(rows(market(11)[-BARS:]))
+    said = fitted.judge(tally)
+    assert np.isfinite([said.score, said.usual, *(f for part in said.parts for f in (part.score, part.usual))]).all()
+    assert 0.0 <= fitted.chance <= len(fitted.names)
+    assert restored(json.loads(json.dumps(fitted.state(), allow_nan=False))).judge(tally) == said
 
 
 def test_a_contract_without_a_reference_says_why():

@@ -51,10 +51,10 @@ def restored(state: Mapping[str, Any]) -> FittedDetector | str:
         return "the model states no reference to measure drift against: train it again"
     if "reason" in state:
         return str(state["reason"])
-    if NAME not in state:
+    if not isinstance(state.get(NAME), str):
         raise ModelError(f"the state of a drift detector needs {NAME!r} and has {sorted(state)}: train the model again")
     found = detector(state[NAME])
     try:
         return found.restore(state)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the state of {found.name} is damaged ({error!r}): restore or retrain the model") from error

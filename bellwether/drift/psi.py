@@ -12,13 +12,14 @@ reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bellwether.calibration.conformal import finite_sample_quantile
+from bellwether.drift import saved
 from bellwether.drift.base import NAME, Detector, Finding, Floats, Ints, Part, Reference, check_rows
 from bellwether.drift.usual import least_windows, share_above, windows
 
@@ -121,23 +122,60 @@ def fit(reference: Reference) -> FittedPsi | str:
 
 
 def restore(state: Mapping[str, Any]) -> FittedPsi:
-    """Read what `FittedPsi.state` wrote."""
-    features = state["features"]
-    edges = tuple(np.array(one["edges"], np.float64) for one in features.values())
-    counts = np.zeros((len(edges), max(map(len, edges)) + 1), np.int64)
-    for row, edge, one in zip(counts, edges, features.values(), strict=True):
-        row[: len(edge) + 1] = one["counts"]
-    return FittedPsi(
-        names=tuple(features),
-        edges=edges,
-        counts=counts,
-        usual_each=np.array([one["usual"] for one in features.values()], np.float64),
-        usual=float(state["usual"]),
-        bars=int(state["bars"]),
-        level=float(state["level"]),
-        windows=int(state["windows"]),
-        rows=int(state["rows"]),
+    """Read what `FittedPsi.state` wrote.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It is not as `FittedPsi.state` writes it; the message has the figure and what it must be.
+    """
+    names, kept = _features(state)
+    level = saved.share(state, "level")
+    found = FittedPsi(
+        names=names,
+        edges=tuple(edges for edges, _, _ in kept),
+        counts=_stacked([counts for _, counts, _ in kept]),
+        usual_each=np.array([usual for _, _, usual in kept], np.float64),
+        usual=saved.distance(state, "usual"),
+        bars=saved.whole(state, "bars", least=1),
+        level=level,
+        windows=saved.whole(state, "windows", least=least_windows(level)),
+        rows=saved.whole(state, "rows", least=1),
     )
+    _check_totals(found)
+    return found
+
+
+def _features(state: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Floats, Ints, float]]]:
+    """Names, and of each its edges, the counts between them, and what is usual."""
+    if not isinstance(features := state["features"], Mapping) or not features:
+        raise ValueError("features must be a mapping of at least one")
+    kept = []
+    for name, one in features.items():
+        try:
+            edges = saved.rising(one, "edges")
+            counts = saved.counts(one, "counts", bins=len(edges) + 1)
+            kept.append((edges, counts, saved.distance(one, "usual")))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return tuple(features), kept
+
+
+def _check_totals(found: FittedPsi) -> None:
+    """Raise `ValueError` unless each feature counts the same rows, and they are enough for the windows."""
+    rows = sorted(set(found.counts.sum(axis=1).tolist()))
+    if len(rows) > 1:
+        raise ValueError(f"each feature must count the same rows, and they count {', '.join(map(str, rows))}")
+    if rows[0] < found.windows * found.rows:
+        raise ValueError(f"{rows[0]} rows are counted, too few for {found.windows} windows of {found.rows} or more")
+
+
+def _stacked(counts: Sequence[Ints]) -> Ints:
+    """Counts (features, most bins), 0 beyond a feature's last."""
+    found = np.zeros((len(counts), max(map(len, counts))), np.int64)
+    for row, one in zip(found, counts, strict=True):
+        row[: len(one)] = one
+    return found
 
 
 def psi(window: Ints, reference: Ints) -> Floats:
