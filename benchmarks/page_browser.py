@@ -51,3 +51,8 @@ def opened(where: Browser | BrowserContext, served: Served, path: str = "", **ho
         yield page
     finally:
         page.close()
+
+
+def show(page: Page, module: str, function: str, value: Any) -> None:
+    """Let a module of the page show a value, as if the app had just sent it."""
+    page.evaluate(f"async (value) => (await import('/page/{module}.js')).{function}(value)", value)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from bellwether.config.keys import KeyFile
 from benchmarks.page_app import Served
-from benchmarks.page_browser import opened, running
+from benchmarks.page_browser import opened, running, show
 from serve_apps.web.guard import Safety
 
 MARKUP = "<img src=x onerror=\"window.ran='yes'\">"
@@ -307,10 +307,6 @@ def structure(page: Page, served: Served) -> None:
 
 
 # --- safe -----------------------------------------------------------------------------------------
-
-
-def show(page: Page, module: str, function: str, value: Any) -> None:
-    page.evaluate(f"async (value) => (await import('/page/{module}.js')).{function}(value)", value)
 
 
 def test_markup_in_data_is_text(context, served):

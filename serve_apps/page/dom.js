@@ -20,10 +20,29 @@ export const unseen = (text) => el("span", { class: "unseen" }, text);
 /** A line that says why something is not there. */
 export const empty = (text) => el("p", { class: "empty" }, text);
 
-/** Replaces everything after the heading of a section. */
+/**
+ * Replaces everything after the heading of a section. A reader who is in it, by keyboard or by scrolling, stays there; where
+ * the place has gone, the keyboard is at the heading.
+ */
 export function fill(section, ...children) {
-  section.replaceChildren(section.firstElementChild, ...children.flat().filter(Boolean));
+  const before = stops(section).map((one) => ({ left: one.scrollLeft, top: one.scrollTop, focused: one === document.activeElement }));
+  const heading = section.firstElementChild;
+  while (heading.nextSibling) heading.nextSibling.remove();
+  section.append(...children.flat().filter(Boolean));
+  const after = stops(section);
+  before.forEach(({ left, top, focused }, k) => {
+    after[k]?.scrollTo({ left, top, behavior: "instant" });
+    if (focused) stay(after[k] ?? heading);
+  });
 }
+
+function stay(place) {
+  if (place.tabIndex < 0) place.tabIndex = -1; // a heading takes the keyboard when it is given, and is no stop on its way
+  place.focus({ preventScroll: true });
+}
+
+/** What a reader may be at in a section: what folds, and what scrolls. Drawn again they come in the same order. */
+const stops = (section) => [...section.querySelectorAll("summary, .scroll")];
 
 /**
  * A table whose roles are spelt out: on a narrow screen its rows are laid out as cards, and a browser may then forget

@@ -8,7 +8,10 @@ const SAID = {
   moved: ["Moved. ", "do not look like those the model was trained on."],
 };
 
+let open = null;
+
 export function showDrift(found, problem) {
+  open = byId("drift").querySelector("details")?.open ?? open;
   if (found === null) return fill(byId("drift"), empty(`Drift is not known: ${problem}.`));
   if (found.state === "unknown") return fill(byId("drift"), el("p", { class: "verdict" }, el("strong", {}, "Not known. "), `${found.reason}.`));
   const [state, told] = SAID[found.state];
@@ -31,13 +34,12 @@ const beyond = ({ psi, usual, moved }) => (usual > 0 ? psi / usual : moved ? Num
 
 /** The table is open where there is room for it, until the reader opens or closes it. */
 function features({ features: all, chance }) {
-  const open = byId("drift").querySelector("details")?.open ?? !matchMedia("(max-width: 40rem)").matches;
   const above = all.filter((one) => one.moved).length;
   const heads = [{ title: "Feature" }, { title: "Index", kind: "number" }, { title: "Usual, at most", kind: "number" }, { title: "State" }];
   const rows = [...all].sort((a, b) => beyond(b) - beyond(a))
     .map((one) => [one.name, fixed(one.psi, 3), fixed(one.usual, 3), one.moved ? el("strong", {}, "beyond") : "usual"]);
   const caption = "Features, the furthest beyond what is usual first";
-  return el("details", { open },
+  return el("details", { open: open ?? !matchMedia("(max-width: 40rem)").matches },
     el("summary", {}, `${above} of ${all.length} features beyond what is usual; by chance it would be ${fixed(chance, 1)}`),
     el("div", { class: "scroll tall", role: "region", "aria-label": caption, tabindex: "0" }, table(caption, heads, rows)));
 }

@@ -1,6 +1,6 @@
 // The signal at each bar beside the index, by plotly, and the same as a table.
 
-import { byId, el, table } from "./dom.js";
+import { byId, el, fill, table } from "./dom.js";
 import { day, fixed, moment, percent, points, signed } from "./format.js";
 
 let drawn = null;
@@ -24,7 +24,7 @@ export async function showHistory(history, problem) {
   }
   drawn = history;
   byId("history-text").textContent = summary(history);
-  byId("history-table").replaceChildren(byId("history-table").firstElementChild, listed(history));
+  fill(byId("history-table"), listed(history));
   await redraw();
 }
 
