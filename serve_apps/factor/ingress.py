@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -27,7 +29,7 @@ from serve_apps.factor.answers import (
 )
 from serve_apps.factor.checks import check_rates
 from serve_apps.factor.comparison import LEADERBOARD, Picture, draw
-from serve_apps.factor.predicting import Floats, Row, classifications, regressions, run, unit_of
+from serve_apps.factor.predicting import Floats, Row, classifications, finite, regressions, run, unit_of
 from serve_apps.factor.rates import PathBuy, PathLargeBuy, PathLargeSell
 from serve_apps.factor.schemas import ROW, BatchRequest, RatesRequest
 from serve_apps.metrics import Meter
@@ -43,10 +45,12 @@ from serve_apps.stores import Stores
 from serve_apps.web.bodies import answer
 from serve_apps.web.common import install_common
 from serve_apps.web.guard import guard
-from serve_apps.web.problems import not_found, problems, refusal
+from serve_apps.web.problems import not_found, problems, refusal, unavailable
 from serve_apps.web.request_id import request_id
 
 BUILD = "serve_apps.factors:build"
+
+log = logging.getLogger(__name__)
 
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}, "description": "The picture."},
@@ -139,13 +143,12 @@ class Factors:
         """A row posted, a row in the path, and rows together."""
 
         async def predict(request: RatesRequest) -> Response:
-            return answer(self._predict(task, [request.features])[0])
+            return answer(self._predict_one(task, request.features))
 
         async def predict_at(
             initiative_buy_rate: PathBuy, large_buy_rate: PathLargeBuy, large_sell_rate: PathLargeSell
         ) -> Response:
-            row = (initiative_buy_rate, large_buy_rate, large_sell_rate)
-            return answer(self._predict(task, [row])[0])
+            return answer(self._predict_one(task, (initiative_buy_rate, large_buy_rate, large_sell_rate)))
 
         async def predict_batch(request: BatchRequest) -> Response:
             return answer({"items": await asyncio.to_thread(self._predict_batch, task, request.items)})
@@ -158,29 +161,40 @@ class Factors:
         ):
             api.add_api_route(path, endpoint, methods=[method], response_model=model, summary=summary)
 
-    def _predict(self, task: str, rows: Sequence[Row]) -> list[Json]:
-        """The answer to each row, by the version that answers this request; what it said is noted."""
+    def _predict(self, task: str, rows: Sequence[Row]) -> list[Json | HTTPException]:
+        """The answer to each row, by the version that answers this request; what it said is noted.
+
+        A 503 in the place of a row that the model gives no finite number of: any three rates are a valid request.
+        """
         champion = self._served.choose(self._names[task], request_id())
         output = with_shadow(self._served, champion, partial(self._run, rows))
         if champion.contract.classes:
-            return classifications(champion, rows, output, self._unit)
-        return regressions(champion, self._intervals(champion), rows, output, self._unit)
+            said = classifications(champion, rows, output, self._unit)
+        else:
+            said = regressions(champion, self._intervals(champion), rows, output, self._unit)
+        return [one if whole else _unfit(champion) for one, whole in zip(said, finite(output), strict=True)]
+
+    def _predict_one(self, task: str, row: Row) -> Json:
+        (found,) = self._predict(task, [row])
+        if isinstance(found, HTTPException):
+            raise found
+        return found
 
     def _predict_batch(self, task: str, items: Sequence[Any]) -> list[Json]:
         checked = [_checked(place, item) for place, item in enumerate(items)]
         good = [row for row in checked if isinstance(row, tuple)]
         answers = iter(self._predict(task, good) if good else [])
-        return [
-            {"result": next(answers), "error": None} if isinstance(row, tuple) else {"result": None, "error": row}
-            for row in checked
-        ]
+        return [_item(next(answers) if isinstance(row, tuple) else row) for row in checked]
 
     def _run(self, rows: Sequence[Row], champion: Champion, answered: bool) -> Floats:
         started, now = time.perf_counter(), time.time_ns()
         with self._meter.timed("inference"):
             output = run(champion, rows)
-        took = time.perf_counter() - started
-        for row, said in zip(rows, output.tolist(), strict=True):
+        took, good = time.perf_counter() - started, finite(output)
+        if not good.all():
+            which = champion.version, champion.name, rows[int(good.argmin())]
+            log.warning("version %d of %s gives no finite numbers of %s; of rows: %d", *which, (~good).sum())
+        for row, said in zip(compress(rows, good), output[good].tolist(), strict=True):
             self._log.add(
                 Logged(
                     ts=now,
@@ -224,10 +238,21 @@ class Factors:
         return draw(boards)
 
 
-def _checked(place: int, item: Any) -> Row | Json:
+def _unfit(champion: Champion) -> HTTPException:
+    return unavailable(f"{champion.contract.family} gives no finite numbers of what it is shown: retrain the model")
+
+
+def _checked(place: int, item: Any) -> Row | RequestValidationError:
     """A row of a batch, or what is wrong with it."""
     try:
         return ROW.validate_python(item)
     except ValidationError as error:
-        mistakes = [dict(found) | {"loc": ("body", "items", place, *found["loc"])} for found in error.errors()]
-        return refusal(RequestValidationError(mistakes))
+        return RequestValidationError(
+            [dict(found) | {"loc": ("body", "items", place, *found["loc"])} for found in error.errors()]
+        )
+
+
+def _item(found: Json | HTTPException | RequestValidationError) -> Json:
+    if isinstance(found, HTTPException | RequestValidationError):
+        return {"result": None, "error": refusal(found)}
+    return {"result": found, "error": None}

@@ -14,6 +14,7 @@ from serve_apps.models.gate import gate_notes
 from serve_apps.models.intervals import Ends, Intervals
 from serve_apps.models.served import Champion, Json
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Row = tuple[float, float, float]
 
@@ -26,6 +27,11 @@ def run(champion: Champion, rows: Sequence[Row]) -> Floats:
     A row alone and the same row among others may differ in the last bits of a float32.
     """
     return champion.predictor.predict(np.array(rows)).astype(np.float64)
+
+
+def finite(output: Floats) -> Bools:
+    """Which rows (n,) the model gives numbers of, of what `run` returned."""
+    return np.asarray(np.isfinite(output).all(axis=1), np.bool_)
 
 
 def regressions(
