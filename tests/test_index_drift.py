@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from ray.exceptions import RayError
 
-from bellwether.config.recipe import Serving
+from bellwether.config.sections import Serving
 from bellwether.drift import restored
 from benchmarks.in_process import App
 from benchmarks.installation import artefact, put_bars, session_closes
@@ -18,6 +19,7 @@ from data.features import features_of
 from data.features.market import component_features
 from data.features.tables import component_slices, universe_context
 from data.wall import times
+from serve_apps.index.drift import judged
 from serve_apps.index.more_answers import DriftAnswer
 
 BARS = 30
@@ -230,6 +232,130 @@ def test_the_gauge_forgets_what_is_not_known_any_more(app, tmp_path):
 
     assert [without.use(unknown).status_code, app.use(away).status_code] == [200, 503]
     assert np.isnan(heard).tolist() == [True, True]
+
+
+# --- measured though nobody asks -----------------------------------------------------------------
+
+
+class Heard(list):
+    """What the gauge is set to; ``await`` it to have so many values."""
+
+    def __init__(self, made: App) -> None:
+        super().__init__()
+        made.ingress._about._drift._meter.drift = self.append
+
+    async def reach(self, count: int) -> None:
+        while len(self) < count:
+            await asyncio.sleep(0.001)
+
+
+def unasked(monkeypatch, made: App, conversation) -> object:
+    """What a conversation returns with an app that measures all the time."""
+    monkeypatch.setattr("serve_apps.index.drift.EVERY_S", 0.001)
+    return made.use(lambda client: asyncio.wait_for(conversation(client, Heard(made)), 30))
+
+
+def told(found: dict) -> float:
+    """What the gauge is to say of an answer."""
+    return found["psi"] / found["usual"]
+
+
+def calls(made: App) -> int:
+    return sum(len(handle.calls) for handle in made.handles)
+
+
+def test_the_gauge_is_set_without_a_visitor_to_what_one_is_told(app, monkeypatch):
+    async def conversation(client, heard):
+        await heard.reach(3)
+        return set(heard), told((await client.get("/drift")).json())
+
+    heard, found = unasked(monkeypatch, app, conversation)
+    assert heard == {found}
+
+
+def test_a_new_bar_is_measured_and_until_then_nothing_is_judged_again(tmp_path, state, monkeypatch):
+    made, judgings = served(tmp_path, state), []
+    monkeypatch.setattr("serve_apps.index.drift.judged", lambda *given: judgings.append(1) or judged(*given))
+
+    async def conversation(client, heard):
+        await heard.reach(5)
+        before = len(judgings)
+        put_bars(made.lake, made.recipe, session_closes(31)[: len(TS) + 1])
+        while heard[-1] == heard[0] or heard[-1] != told((await client.get("/drift")).json()):
+            await asyncio.sleep(0.001)
+        return before
+
+    assert unasked(monkeypatch, made, conversation) == 1
+
+
+def test_measurements_follow_one_another_however_long_one_takes(app, monkeypatch):
+    under_way = []
+
+    async def slow(release):
+        under_way.append("begun")
+        await asyncio.sleep(0.02)  # of 20 intervals
+        under_way.append("over")
+        return await counted(release)
+
+    async def conversation(client, heard):
+        nonlocal counted
+        counted, app.handles[0].shard.drift = app.handles[0].shard.drift, slow
+        await heard.reach(len(heard) + 4)
+
+    counted = None
+    unasked(monkeypatch, app, conversation)
+    assert under_way[:6] == ["begun", "over"] * 3
+
+
+def test_where_the_version_has_no_reference_no_shard_is_asked(tmp_path, monkeypatch):
+    made = served(tmp_path, {"reason": "it reads prices"})
+
+    async def conversation(client, heard):
+        await heard.reach(5)
+        return calls(made), list(heard)
+
+    asked, heard = unasked(monkeypatch, made, conversation)
+    assert asked == 0
+    assert np.isnan(heard).all()
+
+
+def test_a_measurement_that_fails_leaves_a_gap_and_the_next_is_made(app, monkeypatch, caplog):
+    async def conversation(client, heard):
+        await heard.reach(1)
+        app.handles[0].error = RuntimeError("of a kind that nobody expects")
+        while not np.isnan(heard[-1]):
+            await asyncio.sleep(0.001)
+        app.handles[0].error = None
+        while np.isnan(heard[-1]):
+            await asyncio.sleep(0.001)
+        return heard[0] == heard[-1]
+
+    assert unasked(monkeypatch, app, conversation)
+    assert "of a kind that nobody expects" in caplog.text
+
+
+def test_until_a_version_answers_nothing_is_measured(app, monkeypatch):
+    monkeypatch.setattr("serve_apps.index.drift.EVERY_S", 0.001)
+
+    async def conversation(client):
+        app.ingress._measuring.cancel()
+        heard, looks = Heard(app), [None, None, app.ingress._now()]
+        task = asyncio.create_task(app.ingress._about.follow_drift(lambda: looks.pop(0) if looks[1:] else looks[0]))
+        await asyncio.wait_for(heard.reach(1), 30)
+        task.cancel()
+        return len(looks), len(heard)
+
+    assert app.use(conversation) == (1, 1)
+
+
+def test_it_ends_with_the_replica(app, monkeypatch):
+    async def conversation(client, heard):
+        await heard.reach(1)
+        app.ingress.__del__()  # as Serve calls it
+        await asyncio.wait({app.ingress._measuring})
+        return app.ingress._measuring.cancelled()
+
+    assert unasked(monkeypatch, app, conversation)
 
 
 def test_a_recipe_keeps_as_many_bars_as_drift_is_measured_on():

@@ -115,6 +115,10 @@ class About:
         api.get("/leaderboard", response_model=LeaderboardAnswer, responses=AWAY)(self.leaderboard)
         api.get("/versions", response_model=VersionsAnswer, responses=AWAY)(self.versions)
 
+    async def follow_drift(self, now: Callable[[], Published | None]) -> None:
+        """Measure drift now and then, once there is something to answer by."""
+        await self._drift.follow(now)
+
     async def list_universes(self) -> Response:
         """The universes that have a signal."""
         return answer(self.universes.json())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 from bellwether.drift.base import Finding, FittedDetector
 from bellwether.trading_time import iso
@@ -19,9 +20,19 @@ FIGURES = ("psi", "usual", "level", "bars", "windows", "rows", "in_training", "f
 EMPTY: Json = {"state": "unknown", "reason": None, **dict.fromkeys(FIGURES), "features": []}
 """A body of which nothing is known yet."""
 
+EVERY_S = 60.0
+"""How often drift is measured though nobody asks, so that a gauge in Prometheus is alive without a visitor.
+
+Where nothing has changed it costs each shard one look at the version of the lake. Where something has, shards make the
+features of their history once more, in a thread, whoever asks and however many do: as much work as they have with the
+newest bars, for which they look every ``serving.refresh_s`` seconds.
+"""
+
+log = logging.getLogger(__name__)
+
 
 class Drift:
-    """Adds up what the shards counted, and judges it once for each state of the shards.
+    """Adds up what the shards counted, and judges it once for each state of the shards, beside the running requests.
 
     Parameters
     ----------
@@ -35,6 +46,25 @@ class Drift:
     def __init__(self, shards: ShardClient, bars: int, meter: Meter) -> None:
         self._shards, self._bars, self._meter = shards, bars, meter
         self._last: tuple[tuple[object, ...], Json] | None = None
+        self._judging = asyncio.Lock()
+
+    async def follow(self, now: Callable[[], Published | None]) -> None:
+        """Measure every `EVERY_S` seconds until cancelled, one measurement after the other.
+
+        Where the version that answers has no usable reference, shards are not asked. Replicas agree without a word
+        between them: what each says is a function of the version and of the shards.
+        """
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if (published := now()) is not None:
+                await self._measure(published)
+
+    async def _measure(self, published: Published) -> None:
+        try:
+            await self.of(published)
+        except Exception:  # of whatever kind: the next measurement may succeed
+            self._meter.drift(float("nan"))
+            log.exception("drift cannot be measured")
 
     async def of(self, published: Published) -> Json | Unanswered:
         """The body of GET /drift, or which shard did not answer: of a part of the rows nothing is said.
@@ -57,13 +87,14 @@ class Drift:
         if away := [one for one in said if isinstance(one, Unanswered)]:
             return away[0]
         counts = [one for one in said if isinstance(one, Counted)]
-        return model | self._judged(release, detector, counts)
+        return model | await self._judged(release, detector, counts)
 
-    def _judged(self, release: Release, detector: FittedDetector, counts: Sequence[Counted]) -> Json:
+    async def _judged(self, release: Release, detector: FittedDetector, counts: Sequence[Counted]) -> Json:
         key = (release.version, *(one.stamp for one in counts))
-        if self._last is None or self._last[0] != key:
-            self._last = key, judged(detector, counts)
-        return self._last[1]
+        async with self._judging:  # who asks for the same meanwhile finds it there
+            if self._last is None or self._last[0] != key:
+                self._last = key, await asyncio.to_thread(judged, detector, counts)
+            return self._last[1]
 
     async def _ask(self, shard: int, release: Release) -> Counted | Unanswered:
         pooled = Release(release.version)

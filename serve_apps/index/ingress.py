@@ -103,11 +103,17 @@ class IndexSignal:
         self._bars = PostedBars(recipe, lake, clock)
         self._published: Published | None = None
         self._error: str | None = None
-        follow = self._composer.weights.follow(recipe.serving.refresh_s)
-        self._task = asyncio.get_running_loop().create_task(follow)
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._composer.weights.follow(recipe.serving.refresh_s))
+        self._measuring = loop.create_task(self._about.follow_drift(lambda: self._published))
 
     def __del__(self) -> None:
-        """Write the predictions that wait: Serve calls this when a replica that goes has answered its requests."""
+        """Measure no more, and write the predictions that wait.
+
+        Serve calls this when a replica that goes has answered its requests.
+        """
+        if hasattr(self, "_measuring"):
+            self._measuring.cancel()
         if hasattr(self, "_log"):
             self._log.close()
 
