@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Handle:
     def __init__(self, shard: ComponentPredictor) -> None:
         self.shard, self.delay = shard, 0.0
         self.error: Exception | None = None
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=1_000)  # the last ones
 
     def __getattr__(self, method: str) -> Any:
         return SimpleNamespace(remote=lambda *arguments: self._call(method, arguments))
