@@ -29,10 +29,10 @@ test-ray:  # those that share a local Ray cluster: they wait for processes to st
 	$(BIN)/python -m pytest -m ray
 
 test-alone:  # the others, in two halves beside them, on what they leave of the cores
-	nice $(BIN)/python -m pytest -m "not ray" tests/test_[a-l]*.py
+	nice $(BIN)/python -m pytest -m "not ray" tests/test_[a-lr]*.py
 
 test-alone-too:
-	nice $(BIN)/python -m pytest -m "not ray" tests/test_[!a-l]*.py
+	nice $(BIN)/python -m pytest -m "not ray" tests/test_[!a-lr]*.py
 
 check: lint types  ## Static checks only
 
