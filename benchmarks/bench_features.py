@@ -42,12 +42,14 @@ def market(rows: int) -> Floats:
 
 
 def polars_wilder(value: pl.Expr) -> pl.Expr:
+    """Wilder's average in Polars: seeded by a plain mean."""
     row = pl.int_range(pl.len())
     seed = pl.when(row == WILDER).then(value.rolling_mean(WILDER))
     return seed.when(row > WILDER).then(value).ewm_mean(alpha=1 / WILDER, adjust=False)
 
 
 def polars_columns() -> list[pl.Expr]:
+    """The features of `hourly` as Polars expressions."""
     o, h, low, c, v, session = (pl.col(n) for n in ("open", "high", "low", "close", "volume", "session"))
     before, fast, slow = c.shift(1), c.rolling_mean(FAST), c.rolling_mean(SLOW)
     returns, move = (c / before).log(), c - before
@@ -76,6 +78,7 @@ def polars_columns() -> list[pl.Expr]:
 
 
 def pandas_wilder(value: pd.Series) -> pd.Series:
+    """The same average in pandas."""
     seeded = value.copy()
     seeded.iloc[:WILDER] = np.nan
     seeded.iloc[WILDER] = value.iloc[1 : WILDER + 1].mean()
@@ -83,6 +86,7 @@ def pandas_wilder(value: pd.Series) -> pd.Series:
 
 
 def pandas_columns(d: pd.DataFrame) -> pd.DataFrame:
+    """The features of `hourly` in pandas."""
     c, before = d["close"], d["close"].shift(1)
     fast, slow = c.rolling(FAST).mean(), c.rolling(SLOW).mean()
     returns, move = np.log(c / before), c - before
@@ -112,6 +116,7 @@ def pandas_columns(d: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds(call: Callable[[], Any], times: int = 1) -> float:
+    """Mean seconds of a call."""
     started = perf_counter()
     for _ in range(times):
         call()
@@ -125,6 +130,7 @@ def in_turn(calls: dict[str, tuple[Callable[[], Any], int]], repeats: int) -> di
 
 
 def check(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.Expr]) -> None:
+    """Fail unless Polars and pandas say what the scan says."""
     expected = HOURLY.scan(x, HOURLY.start())[WARMUP:]
     rivals = {"polars": table.select(columns).to_numpy(), "pandas": pandas_columns(frame).to_numpy()}
     for name, got in rivals.items():
@@ -132,6 +138,7 @@ def check(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.
 
 
 def report(title: str, unit: str, scale: float, measured: dict[str, float], base: str = "scan") -> None:
+    """Print each figure, and its multiple of the base."""
     print(title)
     for name, value in measured.items():
         print(f"  {name:<28}{value * scale:12.3f} {unit}   {value / measured[base]:8.1f} x {base}")
@@ -164,6 +171,7 @@ def main() -> None:
 
 
 def one_row(x: Floats, tail: pl.DataFrame, tail_frame: pd.DataFrame, columns: list[pl.Expr], repeats: int) -> None:
+    """Print what one more bar takes."""
     state, row = HOURLY.start(), x[-1:].copy()
     who, out = np.zeros(1, np.int64), np.empty((1, len(HOURLY.outputs)))
     HOURLY.scan(x[:-1], state)

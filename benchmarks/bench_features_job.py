@@ -25,6 +25,7 @@ import ray
 
 from bellwether.config.recipe import Recipe
 from bellwether.config.sections import Part, Universe
+from benchmarks.processes import descendants
 from data.features import features_of
 from data.features.basket import basket
 from data.features.market import MarketContext, component_inputs, features_kind
@@ -39,6 +40,7 @@ SAMPLE = 6
 
 
 def recipe_of(name: str, symbols: int) -> Recipe:
+    """A recipe of so many symbols of simulated bars."""
     return Recipe(
         name=name,
         source=Part(kind="simulator"),
@@ -66,6 +68,7 @@ def bars(symbol: str, rows: int, seed: int) -> pa.Table:
 
 
 def fill(lake: Lake, recipe: Recipe, rows: int) -> None:
+    """Bars and equal weights of a recipe's universe, in the lake."""
     symbols = recipe.universe.symbols
     lake.commit(recipe.kind, [lake.stage(recipe.kind, s, bars(s, rows, k)) for k, s in enumerate(symbols)])
     shares = {"symbol": list(symbols), "weight": [1 / len(symbols)] * len(symbols)}
@@ -75,6 +78,7 @@ def fill(lake: Lake, recipe: Recipe, rows: int) -> None:
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of a call, and its result."""
     started = perf_counter()
     result = call()
     return perf_counter() - started, result
@@ -106,21 +110,6 @@ def basket_seconds(symbols: int, context: MarketContext) -> float:
     fs.scan(x[:1], fs.start())
     seconds, _ = timed(lambda: fs.scan(x, fs.start()))
     return seconds * len(context.ts) / len(x)
-
-
-def descendants(pid: int) -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-            parents.setdefault(parent, []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += parents.get(one, [])
-    return found[1:]
 
 
 def resident(pid: int) -> dict[str, float]:
@@ -165,6 +154,7 @@ def job(name: str, symbols: int, rows: int, folder: Path) -> tuple[Recipe, Lake,
 
 
 def full_size(options: argparse.Namespace, folder: Path) -> None:
+    """Print the job over the whole universe beside one thread without Ray."""
     cores = int(ray.cluster_resources()["CPU"])
     with peak_memory() as peak:
         recipe, lake, wall = job("full", options.symbols, options.rows, folder)
@@ -181,6 +171,7 @@ def full_size(options: argparse.Namespace, folder: Path) -> None:
 
 
 def scaling(options: argparse.Namespace, folder: Path) -> None:
+    """Print the job over some symbols, and over ten times as many."""
     rows = max(options.rows // 10, 1)
     _, _, few = job("few", options.scaling, rows, folder)
     with peak_memory() as peak:

@@ -32,6 +32,7 @@ ORDER = [(name, "ascending") for name in ("ts_event", "seq", "part")]
 
 
 def deltas(source: Source, options: Files, root: Path) -> pa.Table:
+    """All deltas of a source, in order."""
     context = SourceContext(root=root, session=Session(), interval_ns=0, record="deltas")
     return pa.concat_tables(source.read(options, context)).select(DELTAS.names).cast(DELTAS).sort_by(ORDER)
 
@@ -65,6 +66,8 @@ def kernel(table: pa.Table, levels: int, depth: int, whole: bool) -> Callable[[]
 
 
 def report(name: str, table: pa.Table, levels: int, depth: int, whole: bool, repeats: int) -> None:
+    """Print how fast the books of these deltas are rebuilt."""
+
     def rebuild() -> pa.Table:
         replay = Replay(new_book(depth, whole), name, levels)
         return pa.concat_tables([replay.feed(table), replay.finish()])
@@ -78,6 +81,7 @@ def report(name: str, table: pa.Table, levels: int, depth: int, whole: bool, rep
 
 
 def shares(name: str, table: pa.Table) -> None:
+    """Print how often each of the first levels is known."""
     replay = Replay(new_book(depth=5), name, 5)
     books = pa.concat_tables([replay.feed(table), replay.finish()])
     print(f"{name}: {tallied(replay.book)}")

@@ -62,10 +62,12 @@ class Site:
 
 
 def ms(latencies: list[float], percent: float) -> float:
+    """A percentile of latencies, in milliseconds."""
     return 1e3 * float(np.percentile(latencies, percent))
 
 
 def line(name: str, value: str, bound: str = "") -> None:
+    """Print a figure and its bound."""
     print(f"{name:<58}{value:>16}  {bound}", flush=True)
 
 
@@ -121,6 +123,7 @@ def expect(result: Result) -> Result:
 
 
 def report(what: str, found: dict[str, list[float]], bound: float) -> None:
+    """Print the medians of the app and of the no-op, and their ratio."""
     a, b = ms(found["app"], 50), ms(found["no-op"], 50)
     line(f"{what}, p50", f"{a:.2f} ms")
     line("    no-op, p50", f"{b:.2f} ms")
@@ -259,11 +262,13 @@ def another_version(made: Any) -> tuple[Any, str, int]:
 
 
 def post(url: str) -> Any:
+    """The JSON that a POST without a body brings."""
     with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=120) as reply:
         return json.load(reply)
 
 
 def explain(found: Result) -> None:
+    """Print what failed and what was wrong."""
     for text in found.failures + found.wrong:
         print(f"        {text}")
 

@@ -33,6 +33,7 @@ SYMBOL, WARM = "SIM01", "SIM02"
 
 
 def recipe_of(symbol: str, sessions: int, events: int) -> Recipe:
+    """A recipe of simulated trades of one symbol."""
     return Recipe.model_validate(
         {
             "name": symbol,

@@ -36,6 +36,7 @@ FOLDS = 4
 
 
 def panel(rows: int = 20_000, features: int = 20) -> Panel:
+    """Rows of noise, an hour apart."""
     rng = np.random.default_rng(0)
     ts = np.arange(1, rows + 1) * HOUR
     return Panel(
@@ -53,6 +54,7 @@ def panel(rows: int = 20_000, features: int = 20) -> Panel:
 
 
 def recipe(trials: int, workers: int) -> Recipe:
+    """A recipe of one family with so many trials on so many workers."""
     return Recipe(
         name="bench",
         source=Part(kind="simulator"),

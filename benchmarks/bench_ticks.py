@@ -50,12 +50,14 @@ def market(rows: int) -> Floats:
 
 
 def polars_ema(value: pl.Expr, n: int, first: int) -> pl.Expr:
+    """An exponential mean in Polars: seeded by a plain mean at row ``first``."""
     row = pl.int_range(pl.len())
     seed = pl.when(row == first).then(value.rolling_mean(n))
     return seed.when(row > first).then(value).ewm_mean(alpha=2 / (n + 1), adjust=False)
 
 
 def polars_columns() -> list[pl.Expr]:
+    """The features of `ticks` as Polars expressions."""
     p, v = pl.col("price"), pl.col("volume")
     known = pl.col("bid").is_not_nan() & pl.col("ask").is_not_nan()
     bid, ask = (pl.when(known).then(pl.col(side)).forward_fill() for side in ("bid", "ask"))
@@ -100,6 +102,7 @@ def polars_columns() -> list[pl.Expr]:
 
 
 def polars_lookback(p: pl.Expr, v: pl.Expr, spread: pl.Expr, n: int) -> dict[str, pl.Expr]:
+    """Those over the last ``n`` trades."""
     mean, low, high, ema = p.rolling_mean(n), p.rolling_min(n), p.rolling_max(n), polars_ema(p, n, n - 1)
     return {
         f"price_mean_{n}": mean,
@@ -119,6 +122,7 @@ def polars_lookback(p: pl.Expr, v: pl.Expr, spread: pl.Expr, n: int) -> dict[str
 
 
 def pandas_ema(value: pd.Series, n: int, first: int) -> pd.Series:
+    """The same mean in pandas."""
     seeded = value.copy()
     seeded.iloc[:first] = np.nan
     seeded.iloc[first] = value.iloc[first + 1 - n : first + 1].mean()
@@ -126,6 +130,7 @@ def pandas_ema(value: pd.Series, n: int, first: int) -> pd.Series:
 
 
 def pandas_columns(d: pd.DataFrame) -> pd.DataFrame:
+    """The features of `ticks` in pandas."""
     p, v = d["price"], d["volume"]
     known = d["bid"].notna() & d["ask"].notna()
     bid, ask = (d[side].where(known).ffill() for side in ("bid", "ask"))
@@ -169,6 +174,7 @@ def pandas_columns(d: pd.DataFrame) -> pd.DataFrame:
 
 
 def pandas_lookback(p: pd.Series, v: pd.Series, spread: pd.Series, n: int) -> dict[str, pd.Series]:
+    """Those over the last ``n`` trades."""
     mean, low, high, ema = p.rolling(n).mean(), p.rolling(n).min(), p.rolling(n).max(), pandas_ema(p, n, n - 1)
     volume_mean = v.rolling(n).mean()
     return {
@@ -189,6 +195,7 @@ def pandas_lookback(p: pd.Series, v: pd.Series, spread: pd.Series, n: int) -> di
 
 
 def check(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.Expr]) -> None:
+    """Fail unless Polars and pandas say what the scan says."""
     expected, warm, rounding = SET.scan(x, SET.start()), SET.warmup, 0.0
     for library, got in (("polars", table.select(columns)), ("pandas", pandas_columns(frame))):
         for k, name in enumerate(SET.outputs):
@@ -200,6 +207,7 @@ def check(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.
 
 
 def history(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.Expr], repeats: int) -> None:
+    """Print what a whole history takes."""
     out = np.empty((len(x), len(SET.outputs)))
     calls: dict[str, tuple[Callable[[], Any], int]] = {
         "scan": (lambda: SET.scan(x, SET.start()), 1),
@@ -214,6 +222,7 @@ def history(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[p
 
 
 def one_row(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[pl.Expr], repeats: int) -> None:
+    """Print what one more trade takes."""
     state, row, clock = SET.start(), x[-1:].copy(), SessionClock(Session(calendar="XNYS"))
     who, out = np.zeros(1, np.int64), np.empty((1, len(SET.outputs)))
     ts, told = np.array([OPENS]), np.empty((1, len(CLOCK)))
@@ -233,6 +242,7 @@ def one_row(x: Floats, table: pl.DataFrame, frame: pd.DataFrame, columns: list[p
 
 
 def many_symbols(x: Floats, repeats: int) -> None:
+    """Print what a trade takes where trades of many symbols come together."""
     state, who, out = SET.start(SYMBOLS), np.arange(SYMBOLS), np.empty((SYMBOLS, len(SET.outputs)))
     blocks = x[: len(x) // SYMBOLS * SYMBOLS].reshape(-1, SYMBOLS, x.shape[1])
     for block in blocks[:TAIL]:
@@ -242,6 +252,7 @@ def many_symbols(x: Floats, repeats: int) -> None:
 
 
 def snapshot(x: Floats, repeats: int) -> None:
+    """Print what saving and loading the state of many symbols takes."""
     state = SET.start(SNAPSHOT)
     SET.scan(x, state, np.arange(len(x)) % SNAPSHOT)
     with TemporaryDirectory() as folder:

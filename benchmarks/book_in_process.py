@@ -49,6 +49,7 @@ class Held(Stores):
     models: Mapping[int, Artefact]
 
     def open_registry(self) -> Any:
+        """A registry of these models alone."""
         return SimpleNamespace(load=lambda name, version: (version, self.models[version]))
 
 
@@ -99,9 +100,11 @@ class Books:
         return asyncio.run(main())
 
     def get(self, of: type[BookApp], path: str, **params: Any) -> httpx.Response:
+        """The reply of an app to a GET."""
         reply: httpx.Response = self.use(of, lambda client, app: client.get(path, params=params))
         return reply
 
     def post(self, of: type[BookApp], path: str, body: Any) -> httpx.Response:
+        """The reply of an app to a body."""
         reply: httpx.Response = self.use(of, lambda client, app: client.post(path, json=body))
         return reply

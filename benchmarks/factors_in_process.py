@@ -32,6 +32,8 @@ class Held(Stores):
     boards: Mapping[tuple[str, int], str]
 
     def open_registry(self) -> Any:
+        """A registry of these models alone."""
+
         def read(name: str, version: int, file: str) -> str:
             if (name, version) not in self.boards:
                 raise RegistryError(f"no {file}")
@@ -65,9 +67,11 @@ class App:
         return asyncio.run(main())
 
     def get(self, path: str, **how: Any) -> httpx.Response:
+        """The reply to a GET."""
         return self.use(lambda client: client.get(path, **how))
 
     def post(self, path: str, body: Any) -> httpx.Response:
+        """The reply to a body."""
         return self.use(lambda client: client.post(path, content=json.dumps(body), headers=JSON))
 
 

@@ -19,6 +19,8 @@ SECRET = "a password in an exception: hunter2 /etc/shadow"
 
 
 class Order(BaseModel):
+    """A body that is checked."""
+
     model_config = {"extra": "forbid", "strict": True}
 
     amount: int
@@ -26,6 +28,7 @@ class Order(BaseModel):
 
 
 def demo(safety: Safety | None = None, **how: Any) -> FastAPI:
+    """The app: a route of each kind that the guard treats in its own way."""
     api = FastAPI(title="Demo")
 
     @api.get("/health")
@@ -71,12 +74,14 @@ def demo(safety: Safety | None = None, **how: Any) -> FastAPI:
 
 
 def ask(api: FastAPI, method: str, path: str, **how: Any) -> httpx.Response:
+    """The reply to one request."""
     return asyncio.run(conversation(api, (method, path, how)))[0]
 
 
 async def conversation(
     api: FastAPI, *requests: tuple[str, str, dict[str, Any]], scheme: str = "http"
 ) -> list[httpx.Response]:
+    """The replies to requests of one client, one after the other."""
     transport = httpx.ASGITransport(app=api)
     async with httpx.AsyncClient(transport=transport, base_url=f"{scheme}://app") as client:
         return [await client.request(method, path, **how) for method, path, how in requests]
@@ -95,6 +100,7 @@ def problem_of(reply: httpx.Response) -> dict[str, Any]:
 
 
 def bearer(secret: str) -> dict[str, Any]:
+    """What a request needs to show a key."""
     return {"headers": {"Authorization": f"Bearer {secret}"}}
 
 

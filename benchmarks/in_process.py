@@ -36,6 +36,7 @@ class Call:
         return self.work.__await__()
 
     def cancel(self) -> None:
+        """Note that it was cancelled."""
         self.cancelled = True
 
 
@@ -68,6 +69,7 @@ class Held(Stores):
     artefact: Artefact
 
     def open_registry(self) -> Any:
+        """A registry of this model alone."""
         return SimpleNamespace(
             load=lambda name, version: (version, self.artefact), contract=lambda name, version: self.artefact.contract
         )
@@ -102,6 +104,7 @@ class App:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client of the app while it runs."""
         slices = shards(self.symbols, self.count)
         self.handles = [Handle(ComponentPredictor(self.recipe, part, self.stores, **self.clock)) for part in slices]
         for handle in self.handles:
@@ -124,9 +127,11 @@ class App:
         return asyncio.run(main())
 
     def get(self, path: str, **params: str) -> httpx.Response:
+        """The reply to a GET."""
         reply: httpx.Response = self.use(lambda client: client.get(path, params=params))
         return reply
 
     def post(self, path: str, body: Any, **how: Any) -> httpx.Response:
+        """The reply to a body."""
         reply: httpx.Response = self.use(lambda client: client.post(path, **(how or {"json": body})))
         return reply

@@ -56,9 +56,11 @@ class Installation:
         return cls(recipe=str(path), lake=str(home / description["name"] / "lake"), **registry_below(home))
 
     def args(self, **more: Any) -> dict[str, Any]:
+        """What an app's builder takes to serve it."""
         return {**vars(self), **more}
 
     def load(self) -> Recipe:
+        """Its recipe."""
         return load_recipe(self.recipe)
 
     def register(self, name: str, model: Artefact, alias: str | None = "Production") -> int:
@@ -95,6 +97,7 @@ def prepare(
 
 
 def description(name: str, components: int, serving: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of so many components, as YAML would say it."""
     symbols = [f"S{k:03d}" for k in range(components)]
     return {
         "name": name,
@@ -132,6 +135,7 @@ def put_bars(lake: Lake, recipe: Recipe, ts: Ints, symbols: tuple[str, ...] | No
 
 
 def put_weights(lake: Lake, recipe: Recipe, weights: dict[str, float]) -> None:
+    """Weights of the recipe's universe, from the first day on."""
     columns: dict[str, Any] = {
         "effective": pa.array([0] * len(weights), pa.int64()).cast(TIME),
         "symbol": list(weights),

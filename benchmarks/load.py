@@ -132,14 +132,17 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Requests may be asked."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Whoever waits is told."""
         self.transport = None
         self._settle(error=ConnectionError(f"the connection was closed: {exc}"))
 
     def data_received(self, data: bytes) -> None:
+        """Take what has come; the answer is there when all of it is."""
         self._buffer += data
         if (end := self._buffer.find(b"\r\n\r\n")) < 0:
             return
@@ -152,6 +155,7 @@ class Connection(asyncio.Protocol):
             self._settle((int(head[9:12]), body))
 
     def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        """Send a request; its status and body are the result."""
         assert self.transport is not None
         self._reply = asyncio.get_running_loop().create_future()
         self.transport.write(request)
@@ -176,6 +180,7 @@ class Client:
         self._connection: Connection | None = None
 
     async def ask(self) -> tuple[int, bytes]:
+        """Status and body of the next request; raises `TimeoutError` after `TIMEOUT_S`."""
         if self._connection is None or self._connection.transport is None:
             _, self._connection = await asyncio.get_running_loop().create_connection(Connection, *self._place)
         try:
@@ -185,6 +190,7 @@ class Client:
             raise
 
     def close(self) -> None:
+        """Close the connection."""
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.close()
 
@@ -204,6 +210,7 @@ class Run:
         self._due = itertools.count()
 
     async def go(self) -> Result:
+        """What was found when all clients are done."""
         numbers = itertools.count(self._load.first, 1_000_000)
         clients = [Client(self._load, numbers) for _ in range(self._load.clients)]
         for _ in range(self._load.warm):

@@ -14,6 +14,7 @@ class Nothing:
     """A shard: returns a small constant."""
 
     async def predict(self, symbols: Sequence[str]) -> dict[str, str]:
+        """The constant."""
         return {"answer": "nothing"}
 
 
@@ -39,12 +40,14 @@ class Gather:
         return app
 
     async def get(self) -> Any:
+        """Ask the shards, and answer the constant."""
         from fastapi import Response
 
         await asyncio.gather(*(handle.predict.remote(["S000"]) for handle in self._handles))
         return Response(ANSWER, media_type="application/json")
 
     async def post(self, body: dict[str, Any]) -> Any:
+        """The same, after reading the body."""
         return await self.get()
 
 

@@ -88,6 +88,7 @@ class Served:
         self.server: uvicorn.Server | None = None
 
     async def serve(self) -> None:
+        """Serve until the server is told to stop."""
         async with self.app.running():
             self.app.ingress._about._registry = registry()
             api = self.app.ingress.__serve_build_asgi_app__()
@@ -96,6 +97,7 @@ class Served:
 
     @property
     def address(self) -> str:
+        """Where it listens."""
         assert self.server is not None
         return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
@@ -106,4 +108,5 @@ class Served:
         put_bars(self.app.lake, self.app.recipe, session_closes(self.sessions), kept)
 
     def get(self, path: str) -> Any:
+        """The JSON of a GET."""
         return httpx.get(self.address + path, timeout=30).json()

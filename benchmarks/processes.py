@@ -20,7 +20,7 @@ class Process:
 
 def serving(*apps: str) -> list[Process]:
     """Replicas of apps, and what runs beside them: proxy and controller."""
-    mine = _descendants(os.getpid())
+    mine = descendants(os.getpid())
     found = [p for pid in mine if (p := _process(pid)) is not None]
     wanted = (*(f"ray::ServeReplica:{app}:" for app in apps), "ray::ProxyActor", "ray::ServeController")
     return [p for p in found if p.title.startswith(wanted)]
@@ -40,7 +40,8 @@ def _process(pid: int) -> Process | None:
     return Process(pid=pid, title=title.split(".")[0].strip(), rss_mb=resident * PAGE / 1e6)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Processes below this one, at any depth."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

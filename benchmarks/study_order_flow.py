@@ -44,10 +44,12 @@ def of_lake(uri: str, symbols: list[str]) -> Iterator[tuple[str, pa.Table]]:
 
 
 def percent(found: Interval) -> str:
+    """A share with its interval."""
     return f"{found.value:5.0%} [{found.low:.0%}, {found.high:.0%}]"
 
 
 def line(symbol: str, windows: int, what: str, found: Explained) -> str:
+    """A row of the table."""
     return f"| {symbol} | {windows:,} | {what} | {percent(found.mean)} | {percent(found.whole)} |"
 
 

@@ -36,6 +36,7 @@ def market(rows: int, features: int, lookback: int) -> Training:
 
 
 def line(name: str, hidden: int, how: str, graph: bytes, found: Loss) -> str:
+    """A row of the table."""
     return (
         f"| {name} | {hidden} | {how} | {len(graph):,} | {found.size:.0%} | {found.microseconds:.0f} | "
         f"{found.latency:.0%} | {found.largest:.4f} | {found.mean:.4f} | {found.spread:.3f} |"

@@ -81,6 +81,8 @@ class Running:
         self.runner.close()
 
     def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """The reply to a request."""
+
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.api)
             async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
@@ -89,9 +91,11 @@ class Running:
         return self.runner.run(ask())
 
     def get(self, path: str) -> httpx.Response:
+        """The reply to a GET."""
         return self.call("GET", path)
 
     def post(self, path: str, **body: Any) -> httpx.Response:
+        """The reply to a body of these fields."""
         return self.call("POST", path, json=body)
 
     def predict(self, symbol: str = "S000", tick: Any = None, **more: Any) -> Any:

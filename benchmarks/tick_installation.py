@@ -69,6 +69,7 @@ def register(made: Installation, recipe: Recipe, alias: str | None = "Production
 
 
 def description(symbols: int, options: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of trades of so many symbols, as YAML would say it."""
     serving = {"app": "ticks", "refresh_s": 60.0} | options.pop("serving", {})
     return {
         "name": "trades",
